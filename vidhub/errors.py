@@ -1,0 +1,31 @@
+"""The errors vidhub raises on purpose: each message is one sentence that says what is wrong and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class VidhubError(Exception):
+    """Base of all errors below; the command line prints it without a traceback and exits with 2."""
+
+
+class UnknownNameError(VidhubError, LookupError):
+    """A model, weights, label set or option name that does not exist."""
+
+
+class VideoError(VidhubError, ValueError):
+    """A file or stream that cannot be read as video."""
+
+
+class WeightsError(VidhubError, RuntimeError):
+    """A checkpoint that cannot be fetched, verified or loaded into the model."""
+
+
+class InputError(VidhubError, ValueError):
+    """An argument of the wrong kind, shape or value."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for ``name``, suggesting up to three near names out of ``known``."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+    return UnknownNameError(f"unknown {kind} {name!r}{hint}")

@@ -1,0 +1,1 @@
+"""Networks: one method a file; `layers` holds blocks that two or more of them use."""

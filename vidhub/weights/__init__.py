@@ -1,0 +1,1 @@
+"""Published checkpoints: what they are (tables), where they come from (resolve), how their keys are renamed (keys)."""

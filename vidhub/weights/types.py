@@ -1,0 +1,83 @@
+"""What is known of a published checkpoint: plain data, cheap to import."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import unknown_name
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How a network wants its clips, and how its published score was measured.
+
+    Frames are counted at the video's own rate, or at ``target_fps`` where that is set. ``mean`` and ``std`` are for
+    pixels in [0, 1].
+    """
+
+    num_frames: int
+    stride: int = 1  # distance of two sampled frames
+    size: int = 224  # side of the square crop, in training and for a single view
+    resize: int | tuple[int, int] = 256  # short side before cropping, or exactly (height, width)
+    test_size: int | None = None  # side of the crops of the published test; None: `size`
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    # clips: runs of frames spread evenly over the video; dense: runs inside one window of 64 frames, at 10 positions;
+    # segments: one frame from the middle of each of num_frames equal parts; uniform: num_frames over the whole video
+    sampling: Literal["clips", "dense", "segments", "uniform"] = "clips"
+    views: tuple[int, int] = (10, 3)  # (clips, crops) of the published test
+    target_fps: float | None = None
+    average: Literal["prob", "score"] = "prob"  # what is averaged over views: softmax probabilities, or logits
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published checkpoint. ``vidhub.get_weights("arch.tag")`` returns it; nothing is downloaded."""
+
+    url: str  # the published address; "package:" for files inside the wheel
+    arch: str
+    tag: str
+    num_classes: int
+    data_config: DataConfig
+    num_params: int
+    sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
+    kwargs: dict[str, Any] = field(default_factory=dict)  # constructor arguments that differ from the entry point's
+    label_set: str | None = None  # file of class names in weights/labels
+    metrics: dict[str, float] = field(default_factory=dict)  # as published: {"top1": 76.8, "top5": 92.99}, percent
+    dataset: str = ""
+    license: str = ""
+    commercial_use: bool = True
+    paper: str = ""
+    mirrors: tuple[str, ...] = ()  # further addresses of the same file: https://... or hf://org/repo/file
+
+    @property
+    def name(self) -> str:
+        """``arch.tag``."""
+        return f"{self.arch}.{self.tag}"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every address the file can be had from, in the order they are tried."""
+        return (*self.mirrors, self.url)
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Class names in the checkpoint's own order, or None where none are published."""
+        return read_labels(self.label_set) if self.label_set else None
+
+
+@functools.lru_cache
+def read_labels(name: str) -> tuple[str, ...]:
+    """The class names of label set ``name`` ("kinetics400", ...), in index order.
+
+    Raises:
+        UnknownNameError: there is no such label set.
+    """
+    folder = importlib.resources.files(__package__) / "labels"
+    path = folder / f"{name}.txt"
+    if not path.is_file():
+        raise unknown_name("label set", name, (p.name[:-4] for p in folder.iterdir() if p.name.endswith(".txt")))
+    return tuple(path.read_text(encoding="utf-8").splitlines())
