@@ -1,1 +1,64 @@
+"""Renaming of every source's keys to ours, one file a source.
 
+A map is an ordered list of (regex, replacement) rules, applied one after the other to each key; a replacement of None
+drops the key. Maps are per network class. Tensors change only in the named ways below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from . import mmaction2, pytorchvideo, torchvision
+
+Rules = Sequence[tuple[str, str | None]]
+
+# how a source is told from its keys: any key that matches
+_SOURCES = (
+    (r"(backbone|cls_head)\.", mmaction2),
+    (r"blocks\.\d+\.|s1\.pathway0", pytorchvideo),
+    (r"stem\.0\.|features\.0\.", torchvision),
+)
+
+
+def convert(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """``state`` of any known source under ``model``'s own keys and shapes; our own checkpoints come back as they are."""
+    for pattern, source in _SOURCES:
+        if any(re.match(pattern, key) for key in state):
+            state = rename(state, source.RULES.get(type(model).__name__, ()))
+            for operation in source.OPERATIONS.get(type(model).__name__, ()):
+                state = operation(state)
+    return fit_ones(state, model.state_dict())
+
+
+def rename(state: dict[str, Tensor], rules: Rules) -> dict[str, Tensor]:
+    """``state`` with the rules applied to each key, in order."""
+    renamed = {}
+    for old, value in state.items():
+        new = old
+        for pattern, replacement in rules:
+            if replacement is None:
+                if re.search(pattern, new):
+                    break
+            else:
+                new = re.sub(pattern, replacement, new)
+        else:
+            renamed[new] = value
+    return renamed
+
+
+def fit_ones(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose shape differs from ours by axes of length 1 only, in our shape.
+
+    So a 2D kernel becomes the 3D one of temporal length 1, and a 1x1x1 convolution a linear layer.
+    """
+
+    def fit(key: str, value: Tensor) -> Tensor:
+        if key not in own or value.shape == own[key].shape:
+            return value
+        squeezed = [n for n in value.shape if n != 1]
+        return value.reshape(own[key].shape) if squeezed == [n for n in own[key].shape if n != 1] else value
+
+    return {key: fit(key, value) for key, value in state.items()}

@@ -1,0 +1,49 @@
+"""Weights and inputs made from a recipe, so that outputs of the published networks can be compared without their files."""
+
+import zlib
+
+import numpy as np
+import torch
+
+
+def _normal(name: str, shape) -> np.ndarray:
+    seed = zlib.crc32(name.encode()) & 0x7FFFFFFF
+    return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+
+
+def recipe_state(keys, kept, gain: float) -> dict[str, torch.Tensor]:
+    """The state dict whose keys and shapes are ``keys`` ([key, shape, dtype, "filled" | "kept"])."""
+    state = {}
+    for key, shape, _, how in keys:
+        last = key.rsplit(".", 1)[-1]
+        if how == "kept":
+            name = f"kept:{key}"
+            value = kept[name] if name in kept else np.zeros(shape, np.int64)  # num_batches_tracked
+        else:
+            z = _normal(key, tuple(shape))
+            if last == "running_var":
+                value = 0.5 + 0.5 * np.abs(z)
+            elif last == "running_mean":
+                value = 0.02 * z
+            elif len(shape) >= 2:
+                value = z * np.float32(np.sqrt(gain / np.prod(shape[1:])))
+            else:
+                value = {"weight": 0.8 + 0.1 * z, "bias": 0.02 * z}.get(last, 0.5 * z)
+            value = value.astype(np.float32)
+        state[key] = torch.from_numpy(np.asarray(value))
+    return state
+
+
+def recipe_input(name: str, shape) -> torch.Tensor:
+    return torch.from_numpy(_normal(f"input:{name}", tuple(shape)))
+
+
+def difference(out: torch.Tensor, ref: np.ndarray) -> tuple[float, float]:
+    """(largest error / rms, error of the two items' difference / that difference); the latter 0 for one item."""
+    out = out.double().numpy()
+    ref = np.asarray(ref, np.float64)
+    error = np.abs(out - ref).max() / np.sqrt((ref**2).mean())
+    if len(ref) < 2:
+        return float(error), 0.0
+    apart = np.linalg.norm((out[0] - out[1]) - (ref[0] - ref[1])) / np.linalg.norm(ref[0] - ref[1])
+    return float(error), float(apart)

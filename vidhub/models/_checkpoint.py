@@ -1,0 +1,68 @@
+"""Loading a checkpoint of any known layout into a network, strictly."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from ..weights.keys import convert
+from ..weights.resolve import read_state_dict
+
+_logger = logging.getLogger("vidhub")
+
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Load the weights in ``path`` into ``model``.
+
+    The layout (vidhub, MMAction2, PyTorchVideo, torchvision) is found out from the keys; every key of the file must be
+    known and every weight of the network filled.
+
+    Raises:
+        FileNotFoundError: no such file.
+        WeightsError: the file cannot be read safely, or holds another network's weights.
+    """
+    load_state_dict(model, read_state_dict(path))
+
+
+def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False) -> None:
+    """Load ``state``, of any known layout, into ``model``; with ``new_classifier`` all but its classifier."""
+    state = convert(state, model)
+    own = model.state_dict()
+    classifier = [k for k in own if k.startswith(f"{_classifier_name(model)}.")]
+    if new_classifier:
+        state = {**state, **{k: own[k] for k in classifier}}
+        _logger.warning(
+            "the classifier is new and untrained: the checkpoint's classes are not the %d asked for.", model.num_classes
+        )
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unexpected:
+        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has unknown {_some(unexpected)}"] * bool(unexpected)
+        raise WeightsError(f"this checkpoint is not one of {_describe(model)}: it {' and '.join(parts)}.")
+    wrong = [k for k in own if own[k].shape != state[k].shape]
+    if wrong and set(wrong) <= set(classifier):
+        raise WeightsError(
+            f"the checkpoint has {state[wrong[0]].shape[0]} classes and the model {own[wrong[0]].shape[0]}: "
+            f"create the model with num_classes={state[wrong[0]].shape[0]} and call reset_classifier after loading."
+        )
+    if wrong:
+        raise WeightsError(
+            f"this checkpoint is not one of {_describe(model)}: {wrong[0]} is {tuple(state[wrong[0]].shape)} there and "
+            f"{tuple(own[wrong[0]].shape)} here."
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def _classifier_name(model: nn.Module) -> str:
+    classifier = model.get_classifier()
+    return next(name for name, module in model.named_modules() if module is classifier)
+
+
+def _describe(model: nn.Module) -> str:
+    return getattr(model, "arch", type(model).__name__)
+
+
+def _some(keys: list[str]) -> str:
+    return f"{keys[0]!r}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")

@@ -1,0 +1,94 @@
+"""``create_model``: a network by name, with or without published weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..errors import InputError, WeightsError
+from ..weights.resolve import fetch_state_dict
+from ..weights.tables import WEIGHTS, get_weights
+from ..weights.types import DataConfig
+from ._checkpoint import load_checkpoint, load_state_dict
+from ._features import FeatureExtractor
+from ._inflate import inflate_2d
+from ._registry import entry_point
+
+# what most published 3D networks take; for architectures of which no weights are published
+DEFAULT_DATA_CONFIG = DataConfig(num_frames=32, stride=2)
+
+
+def create_model(
+    name: str,
+    pretrained: bool | str = False,
+    *,
+    checkpoint_path: str | Path | None = None,
+    features_only: bool = False,
+    out_indices: list[int] | None = None,
+    progress: bool = True,
+    **kwargs: Any,
+) -> nn.Module:
+    """Build a network, in eval mode.
+
+    Args:
+        name: ``"arch"``, ``"arch.tag"`` (see ``list_pretrained``), ``"hf-hub:org/repo"`` or ``"local-dir:path"``
+            (both as ``save_checkpoint`` writes them; they always come with their weights).
+        pretrained: load the published weights of the tag, or the architecture's default ones; ``"timm:NAME"`` instead
+            inflates timm's 2D ImageNet network of that name.
+        checkpoint_path: load this file, of any known layout, instead of downloading.
+        features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
+        progress: show a bar while downloading.
+        kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. With pretrained
+            weights a changed ``num_classes`` leaves the classifier new, with a warning.
+
+    Returns:
+        An ``nn.Module`` with ``arch``, ``config`` (keyword arguments that build it again), ``data_config``,
+        ``num_classes``, ``labels`` (class names or None) and ``weights`` (``Weights`` or None).
+
+    Raises:
+        UnknownNameError: no such model or weights.
+        WeightsError: the weights cannot be had, or are not this network's.
+        InputError: an argument that the network does not take.
+    """
+    if name.startswith(("hf-hub:", "local-dir:")):
+        from ._hub import load_from_hub, load_local
+
+        source, address = name.split(":", 1)
+        model = load_from_hub(address, **kwargs) if source == "hf-hub" else load_local(address, **kwargs)
+        return FeatureExtractor(model, out_indices) if features_only else model
+
+    arch = name.split(".")[0]
+    build = entry_point(arch)
+    published = any(w.arch == arch for w in WEIGHTS.values())
+    weights = get_weights(name) if published or "." in name else None
+    if pretrained is True and weights is None and checkpoint_path is None:
+        raise WeightsError(
+            f"no weights are published for {arch!r}: create it with pretrained=False, or pass checkpoint_path."
+        )
+    if weights is not None and (pretrained is True or "." in name):
+        kwargs = {**weights.kwargs, "num_classes": weights.num_classes, **kwargs}
+
+    try:
+        model = build(**kwargs)
+    except TypeError as error:
+        raise InputError(f"cannot build {arch!r}: {str(error).split('__init__() ')[-1]}.") from None
+    model.arch = arch
+    model.config = {**kwargs, "num_classes": model.num_classes}
+    model.data_config = weights.data_config if weights else DEFAULT_DATA_CONFIG
+    model.weights = None
+    model.labels = None
+
+    if checkpoint_path is not None:
+        load_checkpoint(model, checkpoint_path)
+    elif isinstance(pretrained, str):
+        inflate_2d(model, pretrained)
+    elif pretrained:
+        state = fetch_state_dict(weights, progress=progress)
+        load_state_dict(model, state, new_classifier=model.num_classes != weights.num_classes)
+        model.weights = weights
+    if weights and (model.weights or checkpoint_path) and model.num_classes == weights.num_classes:
+        model.labels = weights.labels
+    model.eval()
+    return FeatureExtractor(model, out_indices) if features_only else model

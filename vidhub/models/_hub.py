@@ -1,0 +1,201 @@
+"""Saving a network with all that is needed to use it again, and sharing it on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import tempfile
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .. import __version__
+from ..errors import InputError, VidhubError, WeightsError
+from ..weights.files import one_line, read_state_dict, write_safetensors
+from ..weights.resolve import tell_licence
+from ..weights.types import DataConfig, Weights
+from ._checkpoint import _classifier_name
+from ._registry import entry_point
+
+_CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
+# of the identifiers that the Hub takes, those that weights have come under
+_HUB_LICENCE = r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by-(nc-)?(sa-|nd-)?4\.0"
+_logger = logging.getLogger("vidhub")
+
+
+def save_checkpoint(model: nn.Module, folder: str | Path) -> None:
+    """Write ``model`` to ``folder``, from where ``create_model("local-dir:folder")`` builds it again.
+
+    ``model.safetensors`` holds the weights; ``config.json`` the constructor's arguments, class names, data
+    configuration, and the published weights it was made from with their licence; ``README.md`` is the model card. Each
+    file appears whole or not at all.
+
+    Raises:
+        InputError: the model is not one of ``create_model``, or its arguments cannot be written as JSON.
+    """
+    _save(model, Path(folder), f"local-dir:{Path(folder).name}")
+
+
+def load_local(folder: str | Path, **kwargs: Any) -> nn.Module:
+    """The model that ``save_checkpoint`` wrote to ``folder``; ``create_model("local-dir:folder")`` calls this.
+
+    Args:
+        folder: holds ``config.json`` and ``model.safetensors``.
+        kwargs: constructor arguments that replace the saved ones. A changed ``num_classes`` leaves the classifier new
+            and the labels None, with a warning.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or the weights are not this network's.
+        UnknownNameError, InputError: the saved architecture does not exist, or does not take these arguments.
+    """
+    folder = Path(folder).expanduser()
+    for name in (_CONFIG_FILE, _WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise WeightsError(f"{str(folder)!r} is no saved model: it holds no {name}.")
+    return _load(folder / _CONFIG_FILE, folder / _WEIGHTS_FILE, kwargs)
+
+
+def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | None = None, **kwargs: Any) -> nn.Module:
+    """The model in the Hub's repository ``repo_id``; ``create_model("hf-hub:org/name")`` calls this.
+
+    Files come through ``huggingface_hub``, its cache, token and environment variables.
+
+    Args:
+        repo_id: ``"org/name"``.
+        revision: branch, tag or commit.
+        token: access token; None: the one of ``hf auth login``.
+        kwargs: constructor arguments that replace the saved ones, as for ``load_local``.
+
+    Raises:
+        WeightsError: the repository or a file of it cannot be had; and what ``load_local`` raises.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        names = (_CONFIG_FILE, _WEIGHTS_FILE)
+        config, weights = (hf_hub_download(repo_id, name, revision=revision, token=token) for name in names)
+    except Exception as error:  # the client's errors have no common base: they differ with its HTTP library
+        raise WeightsError(f"cannot get {repo_id!r} from the Hub ({one_line(error)}).") from error
+    return _load(Path(config), Path(weights), kwargs)
+
+
+def push_to_hub(
+    model: nn.Module, repo_id: str, *, token: str | None = None, private: bool = False, commit_message: str = ""
+) -> str:
+    """Share ``model`` on the Hugging Face Hub; the repository is created where it does not exist.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        InputError: the model cannot be saved, see ``save_checkpoint``.
+        VidhubError: the Hub refused, or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token, library_name="vidhub", library_version=__version__)
+    with tempfile.TemporaryDirectory() as folder:
+        _save(model, Path(folder), f"hf-hub:{repo_id}")
+        try:
+            url = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=url.repo_id, folder_path=folder, commit_message=commit_message or f"Add {model.arch}"
+            )
+        except Exception as error:  # as above
+            raise VidhubError(f"cannot push to {repo_id!r} ({one_line(error)}).") from error
+    return str(url)
+
+
+def _save(model: nn.Module, folder: Path, address: str) -> None:
+    for name in ("arch", "config", "data_config"):
+        if not hasattr(model, name):
+            raise InputError(f"only models of create_model can be saved: this {type(model).__name__} has no {name}.")
+    labels = model.labels if model.labels and len(model.labels) == model.num_classes else None
+    config = {
+        "library": "vidhub",
+        "version": __version__,
+        "arch": model.arch,
+        "kwargs": {**model.config, "num_classes": model.num_classes},
+        "num_classes": model.num_classes,
+        "labels": labels,
+        "data_config": asdict(model.data_config),
+        "license": model.weights.license if model.weights else None,
+        "weights": asdict(model.weights) if model.weights else None,  # the published ones it was made from
+    }
+    try:
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+    except TypeError as error:
+        raise InputError(f"the arguments of {model.arch!r} cannot be saved ({one_line(error)}).") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    write_safetensors(model.state_dict(), folder / _WEIGHTS_FILE, {"format": "pt"})
+    for name, content in (("README.md", _model_card(model, address)), (_CONFIG_FILE, text + "\n")):
+        draft = folder / f"{name}.{os.getpid()}.tmp"
+        draft.write_text(content, encoding="utf-8")
+        os.replace(draft, folder / name)
+
+
+def _model_card(model: nn.Module, address: str) -> str:
+    head = ["library_name: vidhub", "pipeline_tag: video-classification", "tags:", "- video-classification", "- vidhub"]
+    frames, size = model.data_config.num_frames, model.data_config.size
+    body = [
+        f"# {address.split(':', 1)[1]}",
+        f"`{model.arch}` with {model.num_classes} classes, for clips of {frames} frames, {size}x{size} pixels.",
+        f'```python\nimport vidhub\n\nmodel = vidhub.create_model("{address}")\n```',
+    ]
+    if weights := model.weights:
+        licence = weights.license.lower().replace(" ", "-")
+        known = re.fullmatch(_HUB_LICENCE, licence)
+        head.append(f"license: {licence}" if known else f"license: other\nlicense_name: {json.dumps(licence)}")
+        parents = [re.match(r"hf://([^/]+/[^/]+)/", source) for source in weights.sources]
+        head += [f"base_model: {parent[1]}" for parent in parents if parent][:1]
+        body.append(
+            f"Made from the published weights `{weights.name}` ({weights.url}), licensed "
+            f"{weights.license or 'by their publisher'}{'' if weights.commercial_use else ': no commercial use'}."
+        )
+    return "\n".join(["---", *head, "---\n\n"]) + "\n\n".join(body) + "\n"
+
+
+def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.Module:
+    from ._factory import create_model
+
+    try:
+        config = _tuples(json.loads(config_file.read_text(encoding="utf-8")))
+        if config["library"] != "vidhub":
+            raise ValueError(f"it is of {config['library']!r}")
+        arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
+        kwargs = {**config["kwargs"], **kwargs}
+        data_config, weights = DataConfig(**config["data_config"]), config["weights"]
+        weights = weights and Weights(**{**weights, "data_config": DataConfig(**weights["data_config"])})
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
+        raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error
+
+    entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
+    model = create_model(arch, **kwargs)
+    state = read_state_dict(weights_file)
+    if model.num_classes != num_classes:
+        _logger.warning("the classifier is new and untrained: it was saved with %d classes.", num_classes)
+        prefix, labels = f"{_classifier_name(model)}.", None
+        state = {k: v for k, v in state.items() if not k.startswith(prefix)}
+        state.update((k, v) for k, v in model.state_dict().items() if k.startswith(prefix))
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        detail = textwrap.shorten(str(error).split("\n")[1], 200, placeholder=" ...").rstrip(".")
+        raise WeightsError(f"{str(weights_file)!r} does not hold the weights of this {arch!r}: {detail}.") from error
+    model.labels, model.data_config, model.weights = labels, data_config, weights
+    if weights:
+        tell_licence(weights)
+    return model
+
+
+def _tuples(value: Any) -> Any:
+    """What JSON made of tuples, as tuples again."""
+    if isinstance(value, list):
+        return tuple(_tuples(v) for v in value)
+    return {k: _tuples(v) for k, v in value.items()} if isinstance(value, dict) else value

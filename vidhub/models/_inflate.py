@@ -1,0 +1,56 @@
+"""2D ImageNet networks of timm as a start for 3D ones."""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor, nn
+
+from ..errors import InputError, WeightsError
+
+
+def inflate_2d(model: nn.Module, source: str) -> None:
+    """Fill a 3D ResNet with the weights of timm's 2D one, e.g. ``"timm:resnet50.a1_in1k"``.
+
+    Each kernel is repeated along time and divided by its temporal length, so that a still clip gives the 2D network's
+    features (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017). The classifier stays new.
+
+    Raises:
+        InputError: not a "timm:" name, or a network without a 2D counterpart.
+        WeightsError: timm's network does not fit this one, or its weights cannot be had.
+    """
+    kind, _, name = source.partition(":")
+    if kind != "timm" or not name:
+        raise InputError(f"pretrained={source!r} is not understood: use True, False or 'timm:NAME' (timm:resnet50).")
+    if type(model).__name__ != "ResNet3D":
+        raise InputError(f"{model.arch} has no 2D counterpart to inflate; the C2D, I3D and SlowOnly networks have.")
+    import timm
+
+    if not timm.is_model(name.split(".")[0]):
+        raise InputError(f"timm has no model {name!r}; timm.list_models('resnet*') lists them.")
+    try:
+        image_model = timm.create_model(name, pretrained=True)
+    except Exception as error:  # timm lets the errors of whichever client it downloads with through
+        raise WeightsError(f"timm could not give the weights of {name!r}: {error}") from error
+    inflate_state_dict(model, image_model.state_dict())
+
+
+def inflate_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Fill ``model`` with a 2D ResNet's ``state`` (timm's or torchvision's key names), all but the classifier."""
+    state = {re.sub(r"^(conv|bn)1\.", r"stem.\1.", k): v for k, v in state.items() if not k.startswith("fc.")}
+    filled = {}
+    for key, target in model.state_dict().items():
+        if key.startswith("head.") or ".non_local." in key:
+            filled[key] = target
+            continue
+        if key not in state:
+            raise WeightsError(f"the 2D network does not fit {model.arch}: it has no {key!r}.")
+        value = state[key]
+        if target.ndim == 5:
+            value = value.unsqueeze(2).expand(-1, -1, target.shape[2], -1, -1) / target.shape[2]
+        if value.shape != target.shape:
+            raise WeightsError(
+                f"the 2D network does not fit {model.arch}: {key!r} is {tuple(value.shape)}, not {tuple(target.shape)}."
+            )
+        filled[key] = value
+    model.load_state_dict(filled)

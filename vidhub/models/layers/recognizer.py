@@ -1,0 +1,137 @@
+"""What every recognition network shares: stages one after the other, then a classifier head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ...errors import InputError
+
+
+class ClassifierHead(nn.Module):
+    """Global average pooling, dropout, linear classifier: (B, C, T, H, W) -> (B, num_classes).
+
+    With ``num_classes=0`` there is no classifier and the pooled features come out.
+    """
+
+    def __init__(self, in_features: int, num_classes: int, dropout: float = 0.5):
+        super().__init__()
+        self.in_features = in_features
+        self.dropout = nn.Dropout(dropout)
+        self.reset(num_classes)
+
+    def reset(self, num_classes: int) -> None:
+        self.fc = _linear(self.in_features, num_classes)
+
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        x = self.dropout(x.mean((2, 3, 4)))
+        return x if pre_logits else self.fc(x)
+
+
+def _linear(in_features: int, num_classes: int) -> nn.Module:
+    """A classifier as the 3D networks start it: weights of standard deviation 0.01, no bias."""
+    if num_classes == 0:
+        return nn.Identity()
+    fc = nn.Linear(in_features, num_classes)
+    nn.init.normal_(fc.weight, std=0.01)
+    nn.init.zeros_(fc.bias)
+    return fc
+
+
+class Recognizer(nn.Module):
+    """Base of the recognition networks.
+
+    A network names its stages in ``stages`` (attributes, called in that order), sets ``head`` (a module with ``fc``,
+    ``reset(num_classes)`` and ``forward(x, pre_logits)``) and describes each stage's output in ``feature_info``:
+    ``{"module", "num_chs", "reduction"}``, the reduction as (time, space).
+    """
+
+    stages: tuple[str, ...]
+    feature_info: list[dict[str, Any]]
+    head: nn.Module
+    num_classes: int
+    in_chans: int = 3
+    min_frames: int = 1
+    grad_checkpointing: bool = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised clips (B, C, T, H, W) -> logits (B, num_classes)."""
+        return self.forward_head(self.forward_features(x))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) -> the last stage's feature map."""
+        return self.forward_intermediates(x, indices=0)[0]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """The last feature map -> logits, or with ``pre_logits`` the pooled features before the classifier."""
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The last feature map and those of the stages in ``indices`` (None: all; n: the last n), in stage order."""
+        self._check_input(x)
+        wanted = self.stage_indices(indices)
+        maps = []
+        for i, name in enumerate(self.stages):
+            stage = getattr(self, name)
+            if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+                x = checkpoint(stage, x, use_reentrant=False)
+            else:
+                x = stage(x)
+            if i in wanted:
+                maps.append(x)
+        return x, maps
+
+    def stage_indices(self, indices: int | list[int] | None) -> list[int]:
+        """``indices`` as positions in ``stages``; negative ones count from the end."""
+        n = len(self.stages)
+        if indices is None:
+            return list(range(n))
+        if isinstance(indices, int):
+            return list(range(n - indices, n))
+        if any(not -n <= i < n for i in indices):
+            raise InputError(f"stage indices {list(indices)} are out of range: this network has {n} stages.")
+        return sorted(i % n for i in indices)
+
+    def _check_input(self, x: Tensor) -> None:
+        if torch.jit.is_tracing():
+            return
+        if x.ndim != 5 or x.shape[1] != self.in_chans:
+            raise InputError(
+                f"expected clips of shape (batch, {self.in_chans}, frames, height, width), got {tuple(x.shape)}."
+            )
+        if x.shape[2] < self.min_frames:
+            raise InputError(f"this network needs clips of at least {self.min_frames} frames, got {x.shape[2]}.")
+
+    def get_classifier(self) -> nn.Module:
+        return self.head.fc
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier by a new one; 0 removes it, so that ``forward`` gives the pooled features."""
+        self.num_classes = num_classes
+        self.head.reset(num_classes)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute each stage in the backward pass instead of keeping its activations."""
+        self.grad_checkpointing = enable
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Parameter groups by depth, as timm's layer decay takes them."""
+        stem, *rest = self.stages
+        names = "|".join(rest)
+        return {"stem": rf"^{stem}\.", "blocks": rf"^({names})\." if coarse else rf"^({names})\.(?:.*?\.)?(\d+)\."}
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters to keep out of weight decay (besides biases and norms)."""
+        return set()
+
+
+def init_convs(model: nn.Module) -> None:
+    """Kaiming-normal convolutions (fan out) and unit batch norms, as all the 3D networks start."""
+    for m in model.modules():
+        if isinstance(m, nn.Conv3d):
+            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+            if m.bias is not None:
+                nn.init.zeros_(m.bias)

@@ -1,0 +1,40 @@
+"""torchvision's video ResNets and S3D."""
+
+RULES = {
+    "ResNet3D": [
+        # stem: convolution and norm, or those of the spatial half and then of the temporal one
+        (r"^stem\.3\.", "stem.conv.conv2."),
+        (r"^stem\.4\.", "stem.bn."),
+        (r"^(layer\d\.\d)\.conv([12])\.1\.", r"\1.bn\2."),
+        (r"^(layer\d\.\d)\.conv([12])\.0\.0\.", r"\1.conv\2.conv1."),
+        (r"^(layer\d\.\d)\.conv([12])\.0\.1\.", r"\1.conv\2.bn."),
+        (r"^(layer\d\.\d)\.conv([12])\.0\.3\.", r"\1.conv\2.conv2."),
+        (r"^(layer\d\.\d)\.conv([12])\.0\.", r"\1.conv\2."),
+        (r"^fc\.", "head.fc."),
+    ],
+    "S3D": [
+        (r"^features\.0\.", "stem."),
+        (r"^features\.2\.", "layer1.conv."),
+        (r"^features\.3\.", "layer1.separable."),
+        (r"^features\.5\.", "layer2.0."),
+        (r"^features\.6\.", "layer2.1."),
+        (r"^features\.8\.", "layer3.0."),
+        (r"^features\.9\.", "layer3.1."),
+        (r"^features\.10\.", "layer3.2."),
+        (r"^features\.11\.", "layer3.3."),
+        (r"^features\.12\.", "layer3.4."),
+        (r"^features\.14\.", "layer4.0."),
+        (r"^features\.15\.", "layer4.1."),
+        (r"^classifier\.1\.", "head.fc."),
+    ],
+}
+
+
+def stem_halves(state):
+    """The stem's first convolution and norm are the whole stem's, unless a second half follows."""
+    halves = "stem.conv.conv2.weight" in state
+    conv, norm = ("stem.conv.conv1.", "stem.conv.bn.") if halves else ("stem.conv.", "stem.bn.")
+    return {key.replace("stem.0.", conv).replace("stem.1.", norm): value for key, value in state.items()}
+
+
+OPERATIONS = {"ResNet3D": (stem_halves,)}
