@@ -1,4 +1,4 @@
-"""Weights and inputs made from a recipe, so that outputs of the published networks can be compared without their files."""
+"""Weights and inputs made from a recipe: published networks are compared by their outputs, without their files."""
 
 import zlib
 
@@ -47,3 +47,11 @@ def difference(out: torch.Tensor, ref: np.ndarray) -> tuple[float, float]:
         return float(error), 0.0
     apart = np.linalg.norm((out[0] - out[1]) - (ref[0] - ref[1])) / np.linalg.norm(ref[0] - ref[1])
     return float(error), float(apart)
+
+
+def recipe_clip(name: str, layout: str, shape) -> torch.Tensor:
+    """A reference's input as (B, C, T, H, W): its frames may come before the channels, or with an axis of clips."""
+    x = recipe_input(name, shape)
+    if layout.startswith("frames"):
+        return x.transpose(1, 2)
+    return x[:, 0] if x.ndim == 6 else x

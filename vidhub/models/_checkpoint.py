@@ -31,18 +31,21 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     """Load ``state``, of any known layout, into ``model``; with ``new_classifier`` all but its classifier."""
     state = convert(state, model)
     own = model.state_dict()
-    classifier = [k for k in own if k.startswith(f"{_classifier_name(model)}.")]
+    prefix = f"{_classifier_name(model)}."
+    classifier = {k for k in own if k.startswith(prefix)}
     if new_classifier:
-        state = {**state, **{k: own[k] for k in classifier}}
-        _logger.warning(
-            "the classifier is new and untrained: the checkpoint's classes are not the %d asked for.", model.num_classes
-        )
+        state = {k: v for k, v in state.items() if not k.startswith(prefix)} | {k: own[k] for k in classifier}
+        if classifier:
+            _logger.warning(
+                "the classifier is new and untrained: the checkpoint's classes are not the %d asked for.",
+                model.num_classes,
+            )
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unexpected:
-        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has unknown {_some(unexpected)}"] * bool(unexpected)
+        parts = [f"{what} {_some(keys)}" for what, keys in (("lacks", missing), ("has unknown", unexpected)) if keys]
         raise WeightsError(f"this checkpoint is not one of {_describe(model)}: it {' and '.join(parts)}.")
     wrong = [k for k in own if own[k].shape != state[k].shape]
-    if wrong and set(wrong) <= set(classifier):
+    if wrong and set(wrong) <= classifier:
         raise WeightsError(
             f"the checkpoint has {state[wrong[0]].shape[0]} classes and the model {own[wrong[0]].shape[0]}: "
             f"create the model with num_classes={state[wrong[0]].shape[0]} and call reset_classifier after loading."

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import tempfile
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,12 @@ from ..errors import InputError, VidhubError, WeightsError
 from ..weights.files import one_line, read_state_dict, write_safetensors
 from ..weights.resolve import tell_licence
 from ..weights.types import DataConfig, Weights
-from ._checkpoint import _classifier_name
+from ._checkpoint import load_state_dict
 from ._registry import entry_point
 
 _CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
 # of the identifiers that the Hub takes, those that weights have come under
 _HUB_LICENCE = r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by-(nc-)?(sa-|nd-)?4\.0"
-_logger = logging.getLogger("vidhub")
 
 
 def save_checkpoint(model: nn.Module, folder: str | Path) -> None:
@@ -103,9 +100,8 @@ def push_to_hub(
         _save(model, Path(folder), f"hf-hub:{repo_id}")
         try:
             url = api.create_repo(repo_id, private=private, exist_ok=True)
-            api.upload_folder(
-                repo_id=url.repo_id, folder_path=folder, commit_message=commit_message or f"Add {model.arch}"
-            )
+            message = commit_message or f"Add {model.arch}"
+            api.upload_folder(repo_id=url.repo_id, folder_path=folder, commit_message=message)
         except Exception as error:  # as above
             raise VidhubError(f"cannot push to {repo_id!r} ({one_line(error)}).") from error
     return str(url)
@@ -174,21 +170,11 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error
-
     entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
     model = create_model(arch, **kwargs)
-    state = read_state_dict(weights_file)
-    if model.num_classes != num_classes:
-        _logger.warning("the classifier is new and untrained: it was saved with %d classes.", num_classes)
-        prefix, labels = f"{_classifier_name(model)}.", None
-        state = {k: v for k, v in state.items() if not k.startswith(prefix)}
-        state.update((k, v) for k, v in model.state_dict().items() if k.startswith(prefix))
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        detail = textwrap.shorten(str(error).split("\n")[1], 200, placeholder=" ...").rstrip(".")
-        raise WeightsError(f"{str(weights_file)!r} does not hold the weights of this {arch!r}: {detail}.") from error
-    model.labels, model.data_config, model.weights = labels, data_config, weights
+    changed = model.num_classes != num_classes
+    load_state_dict(model, read_state_dict(weights_file), new_classifier=changed)
+    model.labels, model.data_config, model.weights = None if changed else labels, data_config, weights
     if weights:
         tell_licence(weights)
     return model

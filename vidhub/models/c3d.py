@@ -6,6 +6,8 @@ https://arxiv.org/abs/1412.0767. Published on UCF101 (split 1, Sports-1M pretrai
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,8 +22,7 @@ class Stage(nn.Module):
     def __init__(self, pool: nn.Module, *channels: int):
         super().__init__()
         self.pool = pool
-        pairs = zip(channels[:-1], channels[1:], strict=True)
-        self.convs = nn.ModuleList(nn.Conv3d(i, o, 3, padding=1) for i, o in pairs)
+        self.convs = nn.ModuleList(nn.Conv3d(i, o, 3, padding=1) for i, o in pairwise(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(x)
@@ -52,7 +53,8 @@ class C3D(Recognizer):
 
     def __init__(self, num_classes: int = 101, in_chans: int = 3, dropout: float = 0.5):
         super().__init__()
-        self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, 16
+        self.num_classes, self.in_chans = num_classes, in_chans
+        self.min_frames, self.fixed_input = 16, (16, 112)
         self.stages = ("stem", "layer1", "layer2", "layer3", "layer4")
         self.stem = Stage(nn.Identity(), in_chans, 64)
         self.layer1 = Stage(nn.MaxPool3d((1, 2, 2)), 64, 128)

@@ -33,7 +33,7 @@ from .layers.conv3d import (
     residual_stage,
 )
 from .layers.nonlocal_block import Mode, NonLocal
-from .layers.recognizer import ClassifierHead, Recognizer, init_convs
+from .layers.recognizer import ClassifierHead, Recognizer, Window, init_convs
 
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 # which blocks of I3D-R50 start with a 3x1x1 convolution: every one, or every other one, as in the non-local paper
@@ -48,7 +48,7 @@ class ResNet3D(Recognizer):
 
     Args:
         depth: 18 or 34 (basic blocks), 50, 101 or 152 (bottlenecks).
-        stem: the first convolution, ``in_chans`` to 64 channels; None: ``stem_kernel`` at stride (``stem_stride_t``, 2).
+        stem: the first convolution, to 64 channels; None: ``stem_kernel`` at stride (``stem_stride_t``, 2).
         stem_pool: 1x3x3 max pooling after the stem, with stride (``stem_pool_stride_t``, 2).
         pool_time: halve the frames by max pooling after the first stage.
         inflate: per stage, or per block of each stage: 1 where a bottleneck's first convolution is 3x1x1.
@@ -56,6 +56,7 @@ class ResNet3D(Recognizer):
         conv3: makes the 3x3 convolution of a block; four of them for stages that differ.
         downsample: makes the convolution of a shortcut that changes shape.
         non_local: per stage, the blocks that a non-local one follows.
+        head_window: extent of the head's sliding average; None: all of the feature map.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class ResNet3D(Recognizer):
         stem_stride_t: int = 1,
         stem_pool: bool = True,
         stem_pool_stride_t: int = 1,
+        stem_pool_padding: int = 1,
         pool_time: bool = False,
         inflate: Sequence[int | Sequence[int]] = (0, 0, 0, 0),
         temporal_strides: Sequence[int] = (1, 1, 1, 1),
@@ -80,6 +82,7 @@ class ResNet3D(Recognizer):
         non_local_mode: Mode = "embedded_gaussian",
         non_local_scale: bool = True,
         eps: float = 1e-5,
+        head_window: Window | None = None,
     ):
         super().__init__()
         self.num_classes, self.in_chans = num_classes, in_chans
@@ -89,7 +92,7 @@ class ResNet3D(Recognizer):
 
         if stem is None:
             stem = conv(in_chans, 64, stem_kernel, (stem_stride_t, 2))
-        self.stem = Stem(stem, 64, stem_pool, stem_pool_stride_t, eps)
+        self.stem = Stem(stem, 64, stem_pool, stem_pool_stride_t, stem_pool_padding, eps)
         time, space = stem_stride_t * stem_pool_stride_t, 4 if stem_pool else 2
         self.min_frames = time * 2 if pool_time else 1
         self.feature_info = [{"module": "stem", "num_chs": 64, "reduction": (time, space)}]
@@ -108,7 +111,7 @@ class ResNet3D(Recognizer):
             time, space, channels = time * stride[0] * (2 if pool else 1), space * stride[1], channels * 2
             self.feature_info.append({"module": f"layer{i + 1}", "num_chs": in_channels, "reduction": (time, space)})
         self.stages = tuple(info["module"] for info in self.feature_info)
-        self.head = ClassifierHead(in_channels, num_classes, dropout)
+        self.head = ClassifierHead(in_channels, num_classes, dropout, head_window)
         init_convs(self)
 
 
@@ -263,8 +266,8 @@ def ircsn_r152(**kwargs) -> ResNet3D:
     return _csn(depth=152, **kwargs)
 
 
-def _r2plus1d_downsample(in_channels: int, out_channels: int, stride: tuple[int, int], eps: float) -> nn.Module:
-    return Conv2Plus1d(in_channels, out_channels, stride, kernel=(1, 1), eps=eps)
+def _conv_2plus1d_1x1(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Module:
+    return Conv2Plus1d(in_channels, out_channels, stride, kernel=(1, 1))
 
 
 def _video_resnet18(**kwargs) -> ResNet3D:
@@ -299,16 +302,16 @@ def r2plus1d_18(in_chans: int = 3, **kwargs) -> ResNet3D:
 
 
 @register_model
-def r2plus1d_r34(in_chans: int = 3, eps: float = 1e-3, **kwargs) -> ResNet3D:
+def r2plus1d_r34(in_chans: int = 3, **kwargs) -> ResNet3D:
     """R(2+1)D-34: (B, 3, 8, 224, 224) -> (B, num_classes)."""
     defaults = {
         "depth": 34,
-        "stem": Conv2Plus1d(in_chans, 64, (1, 2), kernel=(3, 7), channels=83, eps=eps),
+        "stem": Conv2Plus1d(in_chans, 64, (1, 2), kernel=(3, 7), channels=83),
         "temporal_strides": (1, 2, 2, 2),
-        "conv3": partial(Conv2Plus1d, eps=eps),
-        "downsample": partial(_r2plus1d_downsample, eps=eps),
+        "conv3": Conv2Plus1d,
+        "downsample": _conv_2plus1d_1x1,
     }
-    return ResNet3D(**{**defaults, "in_chans": in_chans, "eps": eps, **kwargs})
+    return ResNet3D(**{**defaults, "in_chans": in_chans, "eps": 1e-3, **kwargs})
 
 
 def _conv_2plus1d_time_first(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Module:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._registry import register_model
@@ -66,14 +65,6 @@ def inception_stage(pool: nn.Module, in_channels: int, table: tuple[tuple[int, .
     return stage
 
 
-class Head(ClassifierHead):
-    """Averages over 2x7x7 windows and then over those: frames at both ends count half."""
-
-    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        window = tuple(min(k, n) for k, n in zip((2, 7, 7), x.shape[2:], strict=True))
-        return super().forward(F.avg_pool3d(x, window, 1), pre_logits)
-
-
 class S3D(Recognizer):
     """S3D network: (B, C, T, H, W) -> (B, num_classes)."""
 
@@ -98,7 +89,7 @@ class S3D(Recognizer):
             {"module": name, "num_chs": channels, "reduction": reduction}
             for name, (channels, reduction) in zip(self.stages, shapes, strict=True)
         ]
-        self.head = Head(1024, num_classes, dropout)
+        self.head = ClassifierHead(1024, num_classes, dropout, window=(2, 7, 7))
 
 
 @register_model

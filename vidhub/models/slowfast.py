@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ._registry import register_model
 from .layers.conv3d import Bottleneck, Stem, conv, residual_stage
-from .layers.recognizer import ClassifierHead, Recognizer, init_convs
+from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
 from .resnet3d import LAYERS
 
 Pair = tuple[Tensor, Tensor]  # (slow, fast)
@@ -24,16 +24,17 @@ Pair = tuple[Tensor, Tensor]  # (slow, fast)
 class Lateral(nn.Module):
     """Fast features to slow ones: a temporal convolution with the frame ratio as its stride, twice as wide.
 
-    With ``norm`` batch norm and ReLU follow; without, ReLU alone.
+    With ``norm`` batch norm and ReLU follow; without, nothing does.
     """
 
     def __init__(self, channels: int, kernel: int, alpha: int, norm: bool):
         super().__init__()
         self.conv = conv(channels, 2 * channels, (kernel, 1, 1), (alpha, 1))
-        self.bn = nn.BatchNorm3d(2 * channels) if norm else nn.Identity()
+        self.bn = nn.BatchNorm3d(2 * channels) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)), inplace=True)
+        x = self.conv(x)
+        return x if self.bn is None else F.relu(self.bn(x), inplace=True)
 
 
 class Pathways(nn.Module):
@@ -74,8 +75,14 @@ class SplitStem(Pathways):
 class PairHead(ClassifierHead):
     """Pools each pathway, joins slow and fast, classifies: pair -> (B, num_classes)."""
 
+    def __init__(self, in_features: int, num_classes: int, dropout: float, window: Window | None, alpha: int):
+        super().__init__(in_features, num_classes, dropout, window)
+        self.fast_window = window and (window[0] * alpha, *window[1:])
+
     def forward(self, pair: Pair, pre_logits: bool = False) -> Tensor:
-        x = self.dropout(torch.cat([x.mean((2, 3, 4)) for x in pair], 1))
+        windows = (self.window, self.fast_window)
+        x = [average_windows(x, window).mean((2, 3, 4)) for x, window in zip(pair, windows, strict=True)]
+        x = self.dropout(torch.cat(x, 1))
         return x if pre_logits else self.fc(x)
 
 
@@ -87,9 +94,10 @@ class SlowFast(Recognizer):
         beta: how many times thinner the fast pathway is.
         depths: of the two ResNets.
         fusion_kernel: temporal length of the convolutions from fast to slow.
-        fusion_norm: batch norm after them.
+        fusion_norm: batch norm and ReLU after them.
         slow_sampling: how the slow frames are taken out of the clip; see ``SplitStem.slow_frames``.
         inflated_blocks: how many blocks of the third stage start with a 3x1x1 convolution; None: all.
+        head_window: extent of the head's sliding average over slow features; None: all of them.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class SlowFast(Recognizer):
         fusion_norm: bool = False,
         slow_sampling: Literal["stride", "linspace"] = "stride",
         inflated_blocks: int | None = None,
+        head_window: Window | None = None,
     ):
         super().__init__()
         self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, alpha
@@ -136,7 +145,7 @@ class SlowFast(Recognizer):
             setattr(self, f"layer{i + 1}", Pathways(slow, fast, lateral(fast_in) if i < 3 else None))
             info = {"module": f"layer{i + 1}", "num_chs": (slow_in, fast_in), "reduction": (1, 4 << i)}
             self.feature_info.append(info)
-        self.head = PairHead(slow_in + fast_in, num_classes, dropout)
+        self.head = PairHead(slow_in + fast_in, num_classes, dropout, head_window, alpha)
         init_convs(self)
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.recognizer import ClassifierHead, Recognizer, init_convs
+from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
 
 __all__ = ["X3D", "x3d_l", "x3d_m", "x3d_s", "x3d_xs"]
 
@@ -85,12 +85,13 @@ class ConvPool(nn.Module):
 class Head(ClassifierHead):
     """Average pooling, a hidden layer, dropout, classifier."""
 
-    def __init__(self, in_channels: int, hidden: int, num_classes: int, dropout: float):
-        super().__init__(hidden, num_classes, dropout)
+    def __init__(self, in_channels: int, hidden: int, num_classes: int, dropout: float, window: Window | None):
+        super().__init__(hidden, num_classes, dropout, window)
         self.hidden = nn.Linear(in_channels, hidden, bias=False)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.dropout(F.relu(self.hidden(x.mean((2, 3, 4)))))
+        x = average_windows(x, self.window).flatten(2).transpose(1, 2)  # (B, windows, C)
+        x = self.dropout(F.relu(self.hidden(x)).mean(1))
         return x if pre_logits else self.fc(x)
 
 
@@ -100,6 +101,7 @@ class X3D(Recognizer):
     Args:
         num_classes: classes of the classifier; 0 for none.
         depth: factor on the blocks of each stage, (1, 2, 5, 3).
+        head_window: extent of the head's sliding average; None: all of the feature map.
         shortcut_bn: normalise the first stage's shortcut too (PySlowFast and MMAction2 do, PyTorchVideo does not).
     """
 
@@ -107,9 +109,11 @@ class X3D(Recognizer):
         self,
         num_classes: int = 400,
         in_chans: int = 3,
-        depth: float = 2.2,
-        shortcut_bn: bool = False,
         dropout: float = 0.5,
+        *,
+        depth: float = 2.2,
+        head_window: Window | None = None,
+        shortcut_bn: bool = False,
     ):
         super().__init__()
         self.num_classes, self.in_chans = num_classes, in_chans
@@ -128,7 +132,7 @@ class X3D(Recognizer):
             self.feature_info.append({"module": f"layer{i}", "num_chs": width, "reduction": (1, 2 ** (i + 1))})
         self.conv5 = ConvPool(in_channels, channels)
         self.feature_info.append({"module": "conv5", "num_chs": channels, "reduction": (1, 32)})
-        self.head = Head(channels, 2048, num_classes, dropout)
+        self.head = Head(channels, 2048, num_classes, dropout, head_window)
         init_convs(self)
 
 

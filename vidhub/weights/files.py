@@ -149,7 +149,7 @@ def _unreadable(head: bytes, error: Exception) -> str:
     if head.lstrip().startswith(b"<"):
         return "is a web page and no checkpoint"
     if refused := re.search(r"GLOBAL (\S+)", str(error)):
-        return f"is not loaded, as its pickle asks for {refused[1]}, which no checkpoint needs and which could do harm"
+        return f"is not loaded: its pickle asks for {refused[1]}, and only tensors and plain data are read"
     if "TorchScript" in str(error):
         return "is a TorchScript archive, which holds code: only files of plain tensors are read"
     if isinstance(error, UnpicklingError):  # torch's text would advise to run the pickle

@@ -56,7 +56,6 @@ class Conv2Plus1d(nn.Sequential):
         kernel: tuple[int, int] = (3, 3),
         channels: int | None = None,
         time_first: bool = False,
-        eps: float = 1e-5,
     ):
         (kt, ks), (t, s) = kernel, stride
         channels = channels or conv_2plus1d_channels(in_channels, out_channels, ks)
@@ -66,7 +65,7 @@ class Conv2Plus1d(nn.Sequential):
         super().__init__(
             OrderedDict(
                 conv1=first(in_channels, channels),
-                bn=nn.BatchNorm3d(channels, eps),
+                bn=nn.BatchNorm3d(channels),
                 act=nn.ReLU(inplace=True),
                 conv2=second(channels, out_channels),
             )
@@ -81,11 +80,21 @@ def conv_2plus1d_channels(in_channels: int, out_channels: int, kernel: int = 3) 
 class Stem(nn.Module):
     """Convolution, batch norm, ReLU and, with ``pool``, 1x3x3 max pooling: (B, C, T, H, W) -> (B, C', T', H/4, W/4)."""
 
-    def __init__(self, conv: nn.Module, channels: int, pool: bool = True, pool_stride_t: int = 1, eps: float = 1e-5):
+    def __init__(
+        self,
+        conv: nn.Module,
+        channels: int,
+        pool: bool = True,
+        pool_stride_t: int = 1,
+        pool_padding: int = 1,
+        eps: float = 1e-5,
+    ):
         super().__init__()
         self.conv = conv
         self.bn = nn.BatchNorm3d(channels, eps)
-        self.pool = nn.MaxPool3d((1, 3, 3), (pool_stride_t, 2, 2), (0, 1, 1)) if pool else nn.Identity()
+        self.pool = (
+            nn.MaxPool3d((1, 3, 3), (pool_stride_t, 2, 2), (0, pool_padding, pool_padding)) if pool else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pool(F.relu(self.bn(self.conv(x)), inplace=True))

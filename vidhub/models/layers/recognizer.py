@@ -5,21 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...errors import InputError
 
+Window = tuple[int, int, int]  # frames, height, width
+
+
+def average_windows(x: Tensor, window: Window | None) -> Tensor:
+    """Averages of (B, C, T, H, W) over every ``window`` at stride 1, or over everything: (B, C, t, h, w).
+
+    Networks with a pooling of fixed size, tested on larger clips, weigh the middle more than the borders this way.
+    """
+    if window is None:
+        return x.mean((2, 3, 4), keepdim=True)
+    return F.avg_pool3d(x, [min(k, n) for k, n in zip(window, x.shape[2:], strict=True)], 1)
+
 
 class ClassifierHead(nn.Module):
-    """Global average pooling, dropout, linear classifier: (B, C, T, H, W) -> (B, num_classes).
+    """Average pooling, dropout, linear classifier: (B, C, T, H, W) -> (B, num_classes).
 
-    With ``num_classes=0`` there is no classifier and the pooled features come out.
+    With ``num_classes=0`` there is no classifier and the pooled features come out. ``window``: see ``average_windows``.
     """
 
-    def __init__(self, in_features: int, num_classes: int, dropout: float = 0.5):
+    def __init__(self, in_features: int, num_classes: int, dropout: float = 0.5, window: Window | None = None):
         super().__init__()
         self.in_features = in_features
+        self.window = window
         self.dropout = nn.Dropout(dropout)
         self.reset(num_classes)
 
@@ -27,7 +41,7 @@ class ClassifierHead(nn.Module):
         self.fc = _linear(self.in_features, num_classes)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.dropout(x.mean((2, 3, 4)))
+        x = self.dropout(average_windows(x, self.window).mean((2, 3, 4)))
         return x if pre_logits else self.fc(x)
 
 
@@ -55,6 +69,7 @@ class Recognizer(nn.Module):
     num_classes: int
     in_chans: int = 3
     min_frames: int = 1
+    fixed_input: tuple[int, int] | None = None  # (frames, side) where a network takes no other
     grad_checkpointing: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,9 +134,9 @@ class Recognizer(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Parameter groups by depth, as timm's layer decay takes them."""
-        stem, *rest = self.stages
-        names = "|".join(rest)
-        return {"stem": rf"^{stem}\.", "blocks": rf"^({names})\." if coarse else rf"^({names})\.(?:.*?\.)?(\d+)\."}
+        block = [(r"^layer(\d)\.(?:\w+\.)?(\d+)\.", None)]
+        stage = [(r"^(?:layer|conv)(\d)\.", (999,))]  # what follows a stage's blocks
+        return {"stem": r"^stem\.", "blocks": stage if coarse else block + stage}
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters to keep out of weight decay (besides biases and norms)."""

@@ -24,7 +24,7 @@ _SOURCES = (
 
 
 def convert(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """``state`` of any known source under ``model``'s own keys and shapes; our own checkpoints come back as they are."""
+    """``state`` of any known source under ``model``'s own keys and shapes; our own checkpoints stay as they are."""
     for pattern, source in _SOURCES:
         if any(re.match(pattern, key) for key in state):
             state = rename(state, source.RULES.get(type(model).__name__, ()))

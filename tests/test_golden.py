@@ -1,0 +1,60 @@
+"""Networks against the outputs of the published implementations, for weights and inputs made by a recipe.
+
+``VIDHUB_REFERENCE`` may name a folder of more references (``mmaction2/*.json``, ``pytorchvideo/*.json``); those of
+our own published weights are all tried.
+"""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden import difference, recipe_clip, recipe_state
+
+from vidhub.models._checkpoint import load_state_dict
+from vidhub.models._registry import entry_point
+from vidhub.weights.tables import WEIGHTS
+
+BY_URL = {w.url: w for w in WEIGHTS.values()}
+SHOWN = json.loads(gzip.decompress((Path(__file__).parent / "data" / "golden_conv3d.json.gz").read_bytes()))
+
+
+def references():
+    folder = os.environ.get("VIDHUB_REFERENCE")
+    for path in sorted(Path(folder).glob("*/*.json")) if folder else ():
+        case = json.loads(path.read_text())
+        if isinstance(case, dict) and case.get("weights") in BY_URL:
+            yield pytest.param(path, case, id=path.stem)
+
+
+def load(case, kept=None):
+    weights = BY_URL[case["weights"]]
+    model = entry_point(weights.arch)(**{**weights.kwargs, "num_classes": weights.num_classes}).eval()
+    load_state_dict(model, recipe_state(case["keys"], kept or {}, case.get("gain", 2.0)))
+    return model
+
+
+def check(model, name, layout, shape, logits):
+    with torch.inference_mode():
+        out = torch.cat([model(clip[None]) for clip in recipe_clip(name, layout, shape)])
+    error, apart = difference(out, logits)
+    assert error < 1e-3
+    assert apart < 2e-2
+
+
+@pytest.mark.parametrize("case", SHOWN, ids=lambda case: BY_URL[case["weights"]].name)
+def test_outputs(case):
+    check(load(case), case["name"], case["layout"], case["shape"], case["logits"])
+
+
+@pytest.mark.parametrize(("path", "case"), list(references()))
+def test_reference_folder(path, case):
+    arrays = np.load(path.with_suffix(".npz"))
+    model = load(case, arrays)
+    assert sum(p.numel() for p in model.parameters()) == case["parameters"]
+    if "out:logits" in arrays:
+        layout, shape = next((k, v) for k, v in case["inputs"].items() if k.startswith(("clip", "frames")))
+        check(model, path.stem, layout, shape, arrays["out:logits"])

@@ -1,0 +1,170 @@
+"""What every registered network promises."""
+
+import pytest
+import torch
+
+import vidhub
+from vidhub.errors import InputError, UnknownNameError, WeightsError
+from vidhub.models._index import MODULES
+from vidhub.models._registry import entry_point
+from vidhub.weights.tables import WEIGHTS
+
+NAMES = vidhub.list_models(task="recognition")
+
+
+def tiny_clip(model, batch=1):
+    """The smallest clip that every stage leaves something of."""
+    frames, side = model.fixed_input or (max(model.min_frames, 2), 64)
+    return torch.randn(batch, model.in_chans, frames, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def model(request):
+    torch.manual_seed(0)
+    return vidhub.create_model(request.param, num_classes=5)
+
+
+def test_every_listed_model_is_defined_where_it_says():
+    for module, (_, names) in MODULES.items():
+        for name in names:
+            assert entry_point(name).__module__ == f"vidhub.models.{module}"
+            assert "->" in entry_point(name).__doc__
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTS))
+def test_published_parameter_count(name):
+    weights = WEIGHTS[name]
+    with torch.device("meta"):
+        model = entry_point(weights.arch)(**{**weights.kwargs, "num_classes": weights.num_classes})
+    assert sum(p.numel() for p in model.parameters()) == weights.num_params
+
+
+def test_attributes(model):
+    assert model.config["num_classes"] == model.num_classes == 5
+    assert model.data_config.num_frames >= model.min_frames
+    assert len(model.data_config.mean) == len(model.data_config.std) == model.in_chans
+    assert model.labels is None
+    assert not model.training
+
+
+def test_forward_is_the_head_of_the_features(model):
+    x = tiny_clip(model)
+    with torch.inference_mode():
+        logits = model(x)
+        features = model.forward_features(x)
+        assert logits.shape == (1, 5)
+        torch.testing.assert_close(model.forward_head(features), logits)
+        pooled = model.forward_head(features, pre_logits=True)
+        assert pooled.shape == (1, model.get_classifier().in_features)
+
+
+def test_feature_maps_are_as_described(model):
+    x = tiny_clip(model)
+    with torch.inference_mode():
+        _, maps = model.forward_intermediates(x)
+    assert len(maps) == len(model.stages) == len(model.feature_info)
+    for info, stage_maps in zip(model.feature_info, maps, strict=True):
+        several = isinstance(stage_maps, tuple)
+        channels = info["num_chs"] if several else [info["num_chs"]]
+        assert [m.shape[1] for m in (stage_maps if several else [stage_maps])] == list(channels)
+        finest = stage_maps[-1] if several else stage_maps
+        time, space = info["reduction"]
+        assert finest.shape[2] == pytest.approx(x.shape[2] / time, abs=1)
+        assert finest.shape[3] == pytest.approx(x.shape[3] / space, abs=1)
+
+
+def test_gradients_reach_every_parameter_and_checkpointing_changes_none(model):
+    x = tiny_clip(model, batch=2)
+    dropout = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
+    rates = [m.p for m in dropout]
+    model.train()
+    for m in dropout:
+        m.p = 0.0
+    try:
+        gradients = []
+        for checkpointing in (False, True):
+            model.set_grad_checkpointing(checkpointing)
+            model.zero_grad()
+            model(x).square().sum().backward()
+            gradients.append({n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None})
+    finally:
+        model.set_grad_checkpointing(False)
+        model.zero_grad()
+        for m, rate in zip(dropout, rates, strict=True):
+            m.p = rate
+        model.eval()
+    without = {n for n, _ in model.named_parameters()} - gradients[0].keys()
+    assert all(n.startswith("head.image_") for n in without)
+    for name in gradients[0]:
+        torch.testing.assert_close(gradients[0][name], gradients[1][name], rtol=1e-3, atol=1e-3)
+
+
+def test_wrong_input_is_one_sentence(model):
+    with pytest.raises(InputError, match="expected clips of shape"):
+        model(torch.zeros(1, model.in_chans + 1, 16, 64, 64))
+    with pytest.raises(InputError, match="expected clips of shape"):
+        model(torch.zeros(model.in_chans, 16, 64, 64))
+
+
+def test_own_state_dict_loads_back(model, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    other = vidhub.create_model(model.arch, checkpoint_path=tmp_path / "model.safetensors", num_classes=5)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_parameter_groups_cover_the_depth(model):
+    from timm.optim import param_groups_layer_decay
+
+    groups = param_groups_layer_decay(model, weight_decay=0.05, layer_decay=0.5)
+    scales = {g["lr_scale"] for g in groups}
+    assert 1.0 in scales
+    assert len(scales) > 4
+    assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
+
+
+def test_reset_classifier():
+    model = vidhub.create_model("x3d_xs", num_classes=3)
+    x = tiny_clip(model)
+    model.reset_classifier(7)
+    assert model(x).shape == (1, 7)
+    model.reset_classifier(0)
+    assert model(x).shape == (1, 2048)
+
+
+def test_features_only():
+    model = vidhub.create_model("slowonly_r50", features_only=True, out_indices=[-2, -1])
+    maps = model(torch.zeros(1, 3, 4, 64, 64))
+    assert [m.shape for m in maps] == [(1, 1024, 4, 4, 4), (1, 2048, 4, 2, 2)]
+    assert [info["num_chs"] for info in model.feature_info] == [1024, 2048]
+
+
+def test_unknown_names_get_near_ones():
+    with pytest.raises(UnknownNameError, match="slowfast_r50"):
+        vidhub.create_model("slowfast_r5")
+    with pytest.raises(UnknownNameError, match="mm_k400_8x8"):
+        vidhub.create_model("slowfast_r50.mm_k400_8x9")
+    with pytest.raises(UnknownNameError, match="recognition"):
+        vidhub.list_models(task="recogntion")
+
+
+def test_unknown_argument_is_named():
+    with pytest.raises(InputError, match="wdith"):
+        vidhub.create_model("x3d_xs", wdith=2)
+
+
+def test_no_published_weights():
+    with pytest.raises(WeightsError, match="no weights are published"):
+        vidhub.create_model("ipcsn_r50", pretrained=True)
+
+
+def test_a_tag_brings_its_own_arguments():
+    model = vidhub.create_model("slowfast_r50.mm_k400_4x16", num_classes=3)
+    assert model.config == {"alpha": 8, "fusion_kernel": 5, "num_classes": 3}
+    assert vidhub.create_model(model.arch, **model.config).stem.alpha == 8
+
+
+def test_i3d_needs_enough_frames():
+    with pytest.raises(InputError, match="at least 8 frames"):
+        vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
