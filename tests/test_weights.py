@@ -30,6 +30,11 @@ def test_entry(weights):
     assert resize >= max(config.size, config.test_size or 0)
 
 
+def test_the_default_weights_need_no_arguments():
+    for arch in {w.arch for w in WEIGHTS.values()}:
+        assert vidhub.get_weights(arch).kwargs == {}
+
+
 def test_no_address_twice():
     urls = [w.url for w in WEIGHTS.values()]
     assert len(set(urls)) == len(urls)

@@ -1,4 +1,4 @@
-"""vidhub: pretrained video-understanding models behind one flat API. See https://pypi.org/project/vidhub."""
+"""vidhub: pretrained video-understanding models behind one flat API."""
 
 import importlib
 

@@ -10,7 +10,7 @@ from torch import nn
 from ..errors import InputError, WeightsError
 from ..weights.resolve import fetch_state_dict
 from ..weights.tables import WEIGHTS, get_weights
-from ..weights.types import DataConfig
+from ..weights.types import DataConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import inflate_2d
@@ -59,15 +59,14 @@ def create_model(
         model = load_from_hub(address, **kwargs) if source == "hf-hub" else load_local(address, **kwargs)
         return FeatureExtractor(model, out_indices) if features_only else model
 
-    arch = name.split(".")[0]
+    arch, _, tag = name.partition(".")
     build = entry_point(arch)
-    published = any(w.arch == arch for w in WEIGHTS.values())
-    weights = get_weights(name) if published or "." in name else None
+    weights = _weights_of(arch, tag, checkpoint_path)
     if pretrained is True and weights is None and checkpoint_path is None:
         raise WeightsError(
             f"no weights are published for {arch!r}: create it with pretrained=False, or pass checkpoint_path."
         )
-    if weights is not None and (pretrained is True or "." in name):
+    if weights and (tag or pretrained is True or checkpoint_path):
         kwargs = {**weights.kwargs, "num_classes": weights.num_classes, **kwargs}
 
     try:
@@ -92,3 +91,13 @@ def create_model(
         model.labels = weights.labels
     model.eval()
     return FeatureExtractor(model, out_indices) if features_only else model
+
+
+def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weights | None:
+    """The published weights meant: those of the tag, those the file is named after, or the architecture's default."""
+    if tag:
+        return get_weights(f"{arch}.{tag}")
+    published = [w for w in WEIGHTS.values() if w.arch == arch]
+    if checkpoint_path is not None:
+        published.sort(key=lambda w: w.url.rsplit("/", 1)[-1] != Path(checkpoint_path).name)
+    return published[0] if published else None

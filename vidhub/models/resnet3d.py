@@ -137,7 +137,7 @@ class OmniHead(ClassifierHead):
 @register_model
 def c2d_r50(**kwargs) -> ResNet3D:
     """C2D-R50, a 2D network with one pooling over time: (B, 3, 8, 224, 224) -> (B, num_classes)."""
-    return ResNet3D(**{"depth": 50, "pool_time": True, **kwargs})
+    return ResNet3D(**{"depth": 50, "pool_time": True, "stem_pool_padding": 0, **kwargs})
 
 
 @register_model
@@ -256,8 +256,8 @@ def ircsn_r50(**kwargs) -> ResNet3D:
 
 @register_model
 def ircsn_r101(**kwargs) -> ResNet3D:
-    """Interaction-reduced CSN-R101: (B, 3, 32, 224, 224) -> (B, num_classes)."""
-    return _csn(depth=101, **kwargs)
+    """Interaction-reduced CSN-R101, of PyTorchVideo: (B, 3, 32, 224, 224) -> (B, num_classes)."""
+    return _csn(**{"depth": 101, "eps": 1e-5, "head_window": (4, 7, 7), **kwargs})
 
 
 @register_model
@@ -327,5 +327,6 @@ def r2plus1d_r50(**kwargs) -> ResNet3D:
         "temporal_strides": (1, 1, 2, 2),
         "spatial_strides": (2, 2, 2, 2),
         "conv3": _conv_2plus1d_time_first,
+        "head_window": (4, 7, 7),
     }
     return ResNet3D(**{**defaults, **kwargs})

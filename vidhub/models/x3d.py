@@ -139,22 +139,22 @@ class X3D(Recognizer):
 @register_model
 def x3d_xs(**kwargs) -> X3D:
     """X3D-XS: (B, 3, 4, 160, 160) -> (B, num_classes)."""
-    return X3D(**kwargs)
+    return X3D(**{"head_window": (4, 5, 5), **kwargs})
 
 
 @register_model
 def x3d_s(**kwargs) -> X3D:
     """X3D-S: (B, 3, 13, 160, 160) -> (B, num_classes)."""
-    return X3D(**kwargs)
+    return X3D(**{"head_window": (13, 5, 5), **kwargs})
 
 
 @register_model
 def x3d_m(**kwargs) -> X3D:
     """X3D-M: (B, 3, 16, 224, 224) -> (B, num_classes)."""
-    return X3D(**kwargs)
+    return X3D(**{"head_window": (16, 7, 7), **kwargs})
 
 
 @register_model
 def x3d_l(**kwargs) -> X3D:
     """X3D-L: (B, 3, 16, 312, 312) -> (B, num_classes)."""
-    return X3D(**{"depth": 5.0, **kwargs})
+    return X3D(**{"depth": 5.0, "head_window": (16, 10, 10), **kwargs})

@@ -112,9 +112,9 @@ TABLE: tuple[Weights, ...] = (
     _mm1("c3d.mm_sports1m_ucf101_16x1", "c3d", "c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb", "20220811-31723200", 78_409_573, 83.08, 95.93, 16, 1, "ucf101",
          {"size": 112, "resize": 128, "test_size": None, "mean": (104 / 255, 117 / 255, 128 / 255), "std": (1 / 255,) * 3, "views": (10, 1)}),
     # C2D
-    _mm1("c2d_r50.mm_in1k_k400_16x4", "c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb", "20221027-5f382a43", 24_327_632, 74.97, 91.91, 16, 4, data=_C2D, stem_pool_padding=0),
-    _mm1("c2d_r50.mm_in1k_k400_8x8", "c2d", "c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-3ca304fa", 24_327_632, 73.89, 91.21, 8, 8, data=_C2D, stem_pool_padding=0),
-    _ptv("c2d_r50.ptv_k400_8x8", "C2D_8x8_R50", 24_327_632, 71.46, 89.68, 8, 8, head_window=(4, 7, 7)),
+    _mm1("c2d_r50.mm_in1k_k400_16x4", "c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb", "20221027-5f382a43", 24_327_632, 74.97, 91.91, 16, 4, data=_C2D),
+    _mm1("c2d_r50.mm_in1k_k400_8x8", "c2d", "c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-3ca304fa", 24_327_632, 73.89, 91.21, 8, 8, data=_C2D),
+    _ptv("c2d_r50.ptv_k400_8x8", "C2D_8x8_R50", 24_327_632, 71.46, 89.68, 8, 8, stem_pool_padding=1, head_window=(4, 7, 7)),
     _mm1("c2d_nopool_r50.mm_in1k_k400_8x8", "c2d", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-e0227b22", 24_327_632, 73.44, 91.0, 8, 8, data=_C2D),
     _mm1("c2d_nopool_r101.mm_in1k_k400_8x8", "c2d", "c2d_r101-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-557bd8bc", 43_319_760, 74.97, 91.77, 8, 8, data=_C2D),
     # I3D
@@ -154,7 +154,7 @@ TABLE: tuple[Weights, ...] = (
     # R(2+1)D, R3D, MC3
     _mm1("r2plus1d_r34.mm_k400_32x2", "r2plus1d", "r2plus1d_r34_8xb8-32x2x1-180e_kinetics400-rgb", "20220812-4270588c", 63_759_281, 75.46, 92.28, 32, 2),
     _mm1("r2plus1d_r34.mm_k400_8x8", "r2plus1d", "r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb", "20220812-47cfe041", 63_759_281, 69.76, 88.41, 8, 8),
-    _ptv("r2plus1d_r50.ptv_k400_16x4", "R2PLUS1D_16x4_R50", 28_107_600, 76.01, 92.23, 16, 4, head_window=(4, 7, 7)),
+    _ptv("r2plus1d_r50.ptv_k400_16x4", "R2PLUS1D_16x4_R50", 28_107_600, 76.01, 92.23, 16, 4),
     _tv("r2plus1d_18.tv_k400", "r2plus1d_18-91a641e6", 31_505_325, 67.463, 86.175, _TORCHVISION),
     _tv("r3d_18.tv_k400", "r3d_18-b3b3357e", 33_371_472, 63.2, 83.479, _TORCHVISION),
     _tv("mc3_18.tv_k400", "mc3_18-a90a0ba3", 11_695_440, 63.96, 84.13, _TORCHVISION),
@@ -167,16 +167,16 @@ TABLE: tuple[Weights, ...] = (
     _mm("ircsn_r152.mm_sports1m_k400_32x2_bnfrozen", _VMZ + "ircsn_sports1m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-b9b10241", 29_703_568, 78.57, 93.44, 32, 2, data=_CSN),
     _mm("ircsn_r152.mm_k400_32x2", _VMZ + "ircsn_from_scratch_r152_32x2x1_180e_kinetics400_rgb_20210617-5c933ae1", 29_703_568, 76.53, 92.28, 32, 2, data=_CSN),
     _mm1("ircsn_r50.mm_ig65m_k400_32x2_bnfrozen", "csn", "ircsn_ig65m-pretrained-r50-bnfrozen_8xb12-32x2x1-58e_kinetics400-rgb", "20220811-44395bae", 13_131_152, 79.44, 94.26, 32, 2),
-    _ptv("ircsn_r101.ptv_k400_32x2", "CSN_32x2_R101", 22_213_776, 77.00, 92.90, 32, 2, eps=1e-5, head_window=(4, 7, 7)),
+    _ptv("ircsn_r101.ptv_k400_32x2", "CSN_32x2_R101", 22_213_776, 77.00, 92.90, 32, 2),
     # X3D
-    _ptv("x3d_xs.ptv_k400_4x12", "X3D_XS", 3_794_274, 69.12, 88.63, 4, 12, {"size": 160, "resize": 182, "test_size": 182}, head_window=(4, 5, 5)),
-    _ptv("x3d_xs.ptv_k400_4x12_efficient", "efficient_x3d_xs_original_form", 3_794_322, 68.5, 88.0, 4, 12, {"size": 160, "resize": 182, "test_size": 182}, shortcut_bn=True),
-    _ptv("x3d_s.ptv_k400_13x6", "X3D_S", 3_794_274, 73.33, 91.27, 13, 6, {"size": 160, "resize": 182, "test_size": 182}, head_window=(13, 5, 5)),
-    _ptv("x3d_s.ptv_k400_13x6_efficient", "efficient_x3d_s_original_form", 3_794_322, 73.0, 90.6, 13, 6, {"size": 160, "resize": 182, "test_size": 182}, shortcut_bn=True),
-    _mm("x3d_s.mm_k400_13x6", "v1.0/recognition/x3d/facebook/x3d_s_13x6x1_facebook-kinetics400-rgb_20201027-623825a0", 3_794_322, 73.3, None, 13, 6, data={"size": 160, "resize": 182, "test_size": 182, **_X3D}, shortcut_bn=True),
-    _ptv("x3d_m.ptv_k400_16x5", "X3D_M", 3_794_274, 75.94, 92.72, 16, 5, {"size": 224, "resize": 256, "test_size": 256}, head_window=(16, 7, 7)),
-    _mm("x3d_m.mm_k400_16x5", "v1.0/recognition/x3d/facebook/x3d_m_16x5x1_facebook-kinetics400-rgb_20201027-3f42382a", 3_794_322, 76.4, None, 16, 5, data=_X3D, shortcut_bn=True),
-    _ptv("x3d_l.ptv_k400_16x5", "X3D_L", 6_153_384, 77.44, 93.31, 16, 5, {"size": 312, "resize": 356, "test_size": 356}, head_window=(16, 10, 10)),
+    _ptv("x3d_xs.ptv_k400_4x12", "X3D_XS", 3_794_274, 69.12, 88.63, 4, 12, {"size": 160, "resize": 182, "test_size": 182}),
+    _ptv("x3d_xs.ptv_k400_4x12_efficient", "efficient_x3d_xs_original_form", 3_794_322, 68.5, 88.0, 4, 12, {"size": 160, "resize": 182, "test_size": 182}, head_window=None, shortcut_bn=True),
+    _ptv("x3d_s.ptv_k400_13x6", "X3D_S", 3_794_274, 73.33, 91.27, 13, 6, {"size": 160, "resize": 182, "test_size": 182}),
+    _ptv("x3d_s.ptv_k400_13x6_efficient", "efficient_x3d_s_original_form", 3_794_322, 73.0, 90.6, 13, 6, {"size": 160, "resize": 182, "test_size": 182}, head_window=None, shortcut_bn=True),
+    _mm("x3d_s.mm_k400_13x6", "v1.0/recognition/x3d/facebook/x3d_s_13x6x1_facebook-kinetics400-rgb_20201027-623825a0", 3_794_322, 73.3, None, 13, 6, data={"size": 160, "resize": 182, "test_size": 182, **_X3D}, head_window=None, shortcut_bn=True),
+    _ptv("x3d_m.ptv_k400_16x5", "X3D_M", 3_794_274, 75.94, 92.72, 16, 5, {"size": 224, "resize": 256, "test_size": 256}),
+    _mm("x3d_m.mm_k400_16x5", "v1.0/recognition/x3d/facebook/x3d_m_16x5x1_facebook-kinetics400-rgb_20201027-3f42382a", 3_794_322, 76.4, None, 16, 5, data=_X3D, head_window=None, shortcut_bn=True),
+    _ptv("x3d_l.ptv_k400_16x5", "X3D_L", 6_153_384, 77.44, 93.31, 16, 5, {"size": 312, "resize": 356, "test_size": 356}),
     # S3D
     _tv("s3d.tv_k400", "s3d-d76dad2f", 8_320_048, 68.368, 88.05, replace(_TORCHVISION, num_frames=128, size=224, resize=(256, 256), views=(1, 1))),
 )
