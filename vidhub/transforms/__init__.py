@@ -1,0 +1,1 @@
+"""From decoded frames to what a network takes: sampling, geometry, pixels, pipelines."""

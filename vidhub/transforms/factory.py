@@ -1,0 +1,228 @@
+"""``create_transform``: which frames to decode and what to do with them, as a checkpoint's ``DataConfig`` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..weights.types import DataConfig
+from . import sampling
+from .video import eval_views, train_clip
+
+
+@dataclass(frozen=True)
+class VideoTransform:
+    """Picks frames and turns them into network input; :func:`create_transform` makes it. Can be pickled.
+
+    >>> transform = create_transform(DataConfig(num_frames=8, stride=8), views=(2, 3))
+    >>> transform.frame_indices(100).shape
+    (2, 8)
+    >>> transform(torch.zeros(2, 8, 3, 240, 320, dtype=torch.uint8)).shape
+    torch.Size([6, 3, 8, 224, 224])
+    """
+
+    config: DataConfig
+    training: bool
+    num_clips: int
+    num_crops: int  # of every clip: 1 (centre), 3 or 10
+    resize: int | tuple[int, int]  # before cropping in evaluation: short side, or exactly (height, width)
+    size: int  # side of the crops
+    augmentation: dict[str, Any]  # of training: keyword arguments of `train_clip`
+
+    @property
+    def num_views(self) -> int:
+        """Views of a video: clips times crops."""
+        return self.num_clips * self.num_crops
+
+    def frame_indices(
+        self, num_frames: int, fps: float | None = None, generator: torch.Generator | None = None
+    ) -> np.ndarray:
+        """The frames to decode: int64 (num_clips, frames of a clip), all in [0, num_frames).
+
+        A video shorter than a clip is repeated. Evaluation draws nothing; ``generator`` (None: torch's global one) is
+        for training. ``fps`` matters where ``config.target_fps`` is set and the sampling is "clips".
+
+        Raises:
+            InputError: ``num_frames`` or ``fps`` is not positive.
+        """
+        if self.training:
+            return _random_indices(self.config, num_frames, fps, generator)
+        return _even_indices(self.config, num_frames, fps, self.num_clips)
+
+    def __call__(self, frames: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Network input from the frames of :meth:`frame_indices`.
+
+        Args:
+            frames: uint8, or float in [0, 1], (num_clips, T, C, H, W), or (T, C, H, W) for one clip; on any device.
+
+        Returns:
+            float (num_views, C, T, size, size) in evaluation, the crops of the first clip first; (C, T, size, size) in
+            training. On the device of ``frames``.
+
+        Raises:
+            InputError: wrong shape, frames smaller than the crop after resizing, or not as many channels as means.
+        """
+        if frames.ndim == 4:
+            frames = frames[None]
+        if frames.ndim != 5 or frames.shape[0] < 1 or (self.training and frames.shape[0] != 1):
+            wanted = "(T, C, H, W)" if self.training else "(T, C, H, W) or (clips, T, C, H, W)"
+            raise InputError(f"frames must be {wanted}, not of shape {tuple(frames.shape)}.")
+        clips = torch.arange(frames.shape[0] * frames.shape[1]).reshape(frames.shape[:2])
+        return self._views(frames.flatten(0, 1), clips, generator)
+
+    def load(self, reader: Any, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Sample, decode and transform: what :meth:`__call__` returns.
+
+        Args:
+            reader: a ``VideoReader``, or anything with ``num_frames``, ``fps`` and
+                ``get_frames(indices) -> uint8 (n, C, H, W)``. Every frame is asked for once, in order.
+        """
+        indices = self.frame_indices(reader.num_frames, reader.fps, generator)
+        unique, positions = np.unique(indices, return_inverse=True)
+        frames = reader.get_frames(unique.tolist())
+        return self._views(frames, torch.from_numpy(positions.reshape(indices.shape)), generator)
+
+    def _views(self, frames: torch.Tensor, clips: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        pixels = {"crop_size": self.size, "mean": self.config.mean, "std": self.config.std}
+        if self.training:
+            return train_clip(frames[clips[0].to(frames.device)], **pixels, **self.augmentation, generator=generator)
+        return eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
+
+
+def create_transform(
+    data_config: DataConfig,
+    training: bool = False,
+    views: int | Literal["one", "test"] | tuple[int, int] | None = None,
+    *,
+    size: int | None = None,
+    area: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    hflip: float = 0.5,
+    color_jitter: float | tuple[float, float, float, float] | None = None,
+    rand_augment: tuple[int, int] | None = None,
+    erasing: float = 0.0,
+) -> VideoTransform:
+    """The transform of a checkpoint: ``create_transform(get_weights(name).data_config)``.
+
+    Evaluation resizes, crops and normalises. ``views`` says how much of a video is looked at:
+
+    ==================  ==================================================================================
+    None, 1 or "one"    one clip from the middle, centre crop of ``data_config.size``
+    n                   n clips spread over the video, centre crop of ``data_config.size``
+    (clips, crops)      that many clips and crops (1 centre, 3 along the long side, 10 with mirror images) of
+                        ``data_config.test_size``; three crops resize the short side to it
+    "test"              the protocol of the published score: ``data_config.views``
+    ==================  ==================================================================================
+
+    Clips are spread by ``data_config.sampling``: "clips" from the first frame to the last; "dense" windows at as many
+    positions; "segments" and "uniform" move every frame within its part of the video.
+
+    Training takes one random clip: random resized crop, flip, augmentation, normalisation.
+
+    Args:
+        size: side of the crops instead of the configured one; ``data_config.resize`` changes in proportion.
+        area, ratio: limits of the random crop's fraction of the picture and of its width / height.
+        hflip: how often a clip is mirrored.
+        color_jitter: strength of brightness, contrast, saturation and hue changes; one number is for the first three.
+        rand_augment: number (as 2) and magnitude (0 to 30, as 9) of RandAugment's operations.
+        erasing: how often a random box is erased.
+
+    Raises:
+        InputError: an argument of the wrong kind or value, or a crop larger than the resized frames.
+    """
+    if training and views is not None:
+        raise InputError("views are for evaluation; training takes one random clip.")
+    clips, crops, crop_size = _protocol(data_config, views)
+    if size is not None and not _is_count(size):
+        raise InputError(f"size must be a positive number of pixels, not {size!r}.")
+    resize = data_config.resize
+    if size is not None:
+        factor = size / crop_size
+        resize = round(resize * factor) if isinstance(resize, int) else tuple(round(side * factor) for side in resize)
+        crop_size = size
+    if crops == 3:
+        resize = crop_size
+    short = resize if isinstance(resize, int) else min(resize)
+    if not training and short < crop_size:
+        raise InputError(f"frames resized to {resize} are smaller than the crop of {crop_size}.")
+    augmentation = _augmentation(area, ratio, hflip, color_jitter, rand_augment, erasing) if training else {}
+    return VideoTransform(data_config, training, clips, crops, resize, crop_size, augmentation)
+
+
+def _protocol(config: DataConfig, views) -> tuple[int, int, int]:
+    """(clips, crops, side of the crops)."""
+    if views is None or views == "one":
+        return 1, 1, config.size
+    if _is_count(views):
+        return int(views), 1, config.size
+    if views == "test":
+        views = config.views
+    if isinstance(views, (tuple, list)) and len(views) == 2 and _is_count(views[0]) and views[1] in (1, 3, 10):
+        return *views, config.test_size or config.size
+    raise InputError(f"views must be 'one', 'test', a number of clips, or (clips, 1, 3 or 10 crops), not {views!r}.")
+
+
+def _augmentation(area, ratio, hflip, color_jitter, rand_augment, erasing) -> dict[str, Any]:
+    """Checked keyword arguments of `train_clip`."""
+    if not (0 < area[0] <= area[1] <= 1 and 0 < ratio[0] <= ratio[1]):
+        raise InputError(f"area and ratio are (low, high), areas up to 1, not {area!r} and {ratio!r}.")
+    if not (0 <= hflip <= 1 and 0 <= erasing <= 1):
+        raise InputError(f"hflip and erasing are probabilities, not {hflip!r} and {erasing!r}.")
+    if isinstance(color_jitter, (int, float)):
+        color_jitter = (color_jitter, color_jitter, color_jitter, 0.0)
+    if color_jitter is not None and not (len(color_jitter) == 4 and min(color_jitter) >= 0 and color_jitter[3] <= 0.5):
+        raise InputError(f"color_jitter is one or four strengths from 0, the hue's up to 0.5, not {color_jitter!r}.")
+    if rand_augment is not None and not (len(rand_augment) == 2 and rand_augment[0] >= 0 <= rand_augment[1] <= 30):
+        raise InputError(f"rand_augment is (number, magnitude from 0 to 30), not {rand_augment!r}.")
+    return {
+        "area": area,
+        "ratio": ratio,
+        "flip_prob": hflip,
+        "jitter": color_jitter,
+        "augment": rand_augment,
+        "erase_prob": erasing,
+    }
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _even_indices(config: DataConfig, num_frames: int, fps: float | None, num_clips: int) -> np.ndarray:
+    length = config.num_frames
+    if config.sampling == "clips":
+        return sampling.uniform_clips(
+            num_frames, length, config.stride, num_clips, fps=fps, target_fps=config.target_fps
+        )
+    if config.sampling == "dense":
+        positions = 3 if num_clips == 1 else num_clips  # the only window lies in the middle, not in front
+        clips = sampling.dense_clips(num_frames, 1, num_clips=length, num_positions=positions).reshape(-1, length)
+        return clips[1:2] if num_clips == 1 else clips
+    if config.sampling == "segments":
+        return sampling.segment_frames(num_frames, length, num_clips)
+    if config.sampling == "uniform":
+        return sampling.uniform_frames(num_frames, length, num_clips)
+    raise _unknown_sampling(config)
+
+
+def _random_indices(config: DataConfig, num_frames: int, fps: float | None, generator) -> np.ndarray:
+    length = config.num_frames
+    if config.sampling == "clips":
+        return sampling.random_clips(
+            num_frames, length, config.stride, fps=fps, target_fps=config.target_fps, generator=generator
+        )
+    if config.sampling == "dense":
+        return sampling.random_dense_clips(num_frames, 1, num_clips=length, generator=generator).reshape(1, length)
+    if config.sampling == "segments":
+        return sampling.random_clips(num_frames, 1, num_clips=length, generator=generator).reshape(1, length)
+    if config.sampling == "uniform":
+        return sampling.random_uniform_frames(num_frames, length, generator=generator)
+    raise _unknown_sampling(config)
+
+
+def _unknown_sampling(config: DataConfig) -> InputError:
+    return InputError(f"sampling must be 'clips', 'dense', 'segments' or 'uniform', not {config.sampling!r}.")
