@@ -1,6 +1,6 @@
 """Draw the sample clip that ships with vidhub: two stick figures shove each other under a surveillance camera.
 
-    python examples/render_sample.py vidhub/assets/sample.mp4
+python examples/render_sample.py vidhub/assets/sample.mp4
 """
 
 import math

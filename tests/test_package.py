@@ -57,8 +57,8 @@ def imported_parts(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = list(package[: len(package) - node.level + 1]) if node.level else []
-            full = base + (node.module.split(".") if node.module else [])
-            names = [full + [alias.name] for alias in node.names]
+            full = [*base, *(node.module.split(".") if node.module else [])]
+            names = [[*full, alias.name] for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name.split(".") for alias in node.names]
         else:

@@ -1,0 +1,291 @@
+"""The command line: ``vidhub list``, ``vidhub info`` and ``vidhub predict``.
+
+Results go to stdout, everything else to stderr. What the user can put right is told in one sentence, with exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import importlib.resources
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from . import __version__
+from .errors import InputError, VidhubError, unknown_name
+from .models._index import TASK_OF
+from .models._registry import list_models
+from .weights import tables
+from .weights.tables import WEIGHTS, get_weights, list_pretrained
+from .weights.types import DataConfig, Weights
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``vidhub`` with these arguments (None: those of the process) and return its exit code.
+
+    0: done; 2: something was wrong, and told; 130: interrupted; 141: nobody reads stdout any more.
+    """
+    try:
+        args = _parser().parse_args(argv)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return 141
+    except (VidhubError, OSError) as error:
+        _complain(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(error: Exception) -> None:
+    _note(f"vidhub: {' '.join(str(error).split())}")
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+# --------------------------------------------------------------------------------------------------------- arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise InputError(f"{message}; see {self.prog} --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="vidhub", description="Pretrained video-understanding models.")
+    parser.add_argument("--version", action="version", version=f"vidhub {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    command = commands.add_parser("predict", help="name what happens in videos")
+    command.set_defaults(run=_predict)
+    command.add_argument("files", nargs="*", metavar="FILE", help="video file, address, or folder of frame images")
+    command.add_argument("--sample", action="store_true", help="the clip that comes with vidhub")
+    command.add_argument("--model", metavar="NAME", help="see vidhub list; also hf-hub:ORG/REPO and local-dir:FOLDER")
+    command.add_argument("--topk", type=int, default=5, metavar="K", help="how many classes to print (%(default)s)")
+    command.add_argument(
+        "--views",
+        type=_views,
+        metavar="test|N|CxK",
+        help="how much of a video to look at: as in the published test, N clips, or C clips of K crops; else one view",
+    )
+    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
+    command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
+    command.add_argument("--batch-size", type=int, default=8, metavar="N", help="views at once (%(default)s)")
+    command.add_argument("--json", action="store_true", help="print a JSON list")
+
+    command = commands.add_parser("list", help="list the models")
+    command.set_defaults(run=_list)
+    command.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="part of a name, or shell wildcards")
+    command.add_argument("--task", help="only models of this task, for example recognition")
+    command.add_argument("--pretrained", action="store_true", help="only models with published weights")
+    command.add_argument("--weights", action="store_true", help="list published weights instead of models")
+    command.add_argument("--json", action="store_true", help="print a JSON list")
+
+    command = commands.add_parser("info", help="all about a model and its weights")
+    command.set_defaults(run=_info)
+    command.add_argument("name", metavar="NAME", help="a model, or published weights: see vidhub list --weights")
+    command.add_argument("--json", action="store_true", help="print a JSON object")
+    return parser
+
+
+def _views(text: str) -> str | int | tuple[int, int]:
+    if text == "test":
+        return text
+    numbers = text.split("x")
+    if len(numbers) > 2 or not all(n.isascii() and n.isdecimal() for n in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is not test, a number of clips, or CLIPSxCROPS such as 10x3")
+    return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+
+
+# ----------------------------------------------------------------------------------------------------------- predict
+
+
+def _predict(args: argparse.Namespace) -> int:
+    files = args.files
+    if args.sample:
+        files = [*files, str(importlib.resources.files(__package__) / "assets" / "sample.mp4")]
+    if not files:
+        raise InputError("no video given: name a file, or --sample for the clip that comes with vidhub.")
+    from .engine.predict import predict
+
+    results = predict(
+        args.model,
+        files,
+        topk=args.topk,
+        views=args.views,
+        device=args.device,
+        dtype=args.dtype,
+        batch_size=args.batch_size,
+        errors="return",
+    )
+    failures = [result for result in results if isinstance(result, Exception)]
+    predictions = [result for result in results if not isinstance(result, Exception)]
+    if args.model is None and predictions:
+        _tell_default(files[0])
+    if args.json:
+        _print_json([prediction.to_dict() for prediction in predictions])
+    elif predictions:
+        print("\n\n".join(f"{p.source}\n{p}" if len(files) > 1 else str(p) for p in predictions))
+    for error in failures:
+        _complain(error)
+    return 2 if failures else 0
+
+
+def _tell_default(file: str) -> None:
+    weights = get_weights(tables.EMBEDDED)
+    _note(
+        f"Using the small embedded model {weights.name} ({' / '.join(weights.labels)}); for 400 everyday actions: "
+        f"vidhub predict {shlex.quote(file)} --model slowfast_r50"
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- list
+
+
+def _list(args: argparse.Namespace) -> int:
+    pattern = args.pattern if any(c in args.pattern for c in "*?[") else f"*{args.pattern}*"
+    archs = list_models(task=args.task, pretrained=args.pretrained)
+    if args.weights:
+        found = [WEIGHTS[name] for name in list_pretrained(pattern) if WEIGHTS[name].arch in archs]
+        rows, cells = [_about_weights(w) for w in found], [_weights_cells(w) for w in found]
+    else:
+        found = fnmatch.filter(archs, pattern)
+        rows, cells = [_about_model(arch) for arch in found], [_model_cells(arch) for arch in found]
+    if args.json:
+        _print_json(rows)
+    elif cells:
+        _print_table(cells)
+    else:
+        raise InputError(f"no name matches {pattern!r}; vidhub list shows them all.")
+    return 0
+
+
+def _about_model(arch: str) -> dict[str, Any]:
+    return {"name": arch, "task": TASK_OF[arch], "weights": [w.name for w in _published(arch)]}
+
+
+def _about_weights(weights: Weights) -> dict[str, Any]:
+    return {"name": weights.name, "task": TASK_OF[weights.arch], **asdict(weights)}
+
+
+def _model_cells(arch: str) -> dict[str, str]:
+    published = _published(arch)
+    cells = _weights_cells(published[0]) if published else {}
+    cells = {key: cells.get(key, "-") for key in ("params", "dataset", "top-1")}
+    return {"model": arch, "task": TASK_OF[arch], "weights": str(len(published)), **cells}
+
+
+def _weights_cells(weights: Weights) -> dict[str, str]:
+    config = weights.data_config
+    return {
+        "weights": weights.name,
+        "params": _millions(weights.num_params),
+        "frames": f"{config.num_frames}x{config.stride}",
+        "dataset": weights.dataset or "-",
+        "top-1": f"{weights.metrics['top1']:.1f}" if "top1" in weights.metrics else "-",
+        "licence": weights.license or "-",
+    }
+
+
+def _published(arch: str) -> list[Weights]:
+    """The default first."""
+    return [w for w in WEIGHTS.values() if w.arch == arch]
+
+
+# -------------------------------------------------------------------------------------------------------------- info
+
+
+def _info(args: argparse.Namespace) -> int:
+    arch = args.name.partition(".")[0]
+    if arch not in TASK_OF:
+        raise unknown_name("model", args.name, [*TASK_OF, *WEIGHTS])
+    published = _published(arch)
+    weights = get_weights(args.name) if published or args.name != arch else None
+    from .engine.flops import cost_of
+    from .models._registry import entry_point
+
+    cost = cost_of(weights.name if weights else arch)
+    summary = entry_point(arch).__doc__.splitlines()[0]
+    if args.json:
+        about = {"arch": arch, "task": TASK_OF[arch], "summary": summary, **cost._asdict()}
+        about["data_config"] = asdict(cost.data_config)
+        _print_json(about | {"weights": weights and _about_weights(weights), "published": [w.name for w in published]})
+        return 0
+    _, frames, height, width = cost.view
+    about = {
+        "model": arch,
+        "": summary,
+        "task": TASK_OF[arch],
+        "parameters": _millions(cost.num_params),
+        "compute": f"{cost.multiply_adds / 1e9:.2f} GFLOPs (multiply-adds, one view {frames}x{height}x{width})",
+        **_input_lines(cost.data_config),
+        **(_weights_lines(weights) if weights else {"weights": "none published"}),
+    }
+    others = [w.name for w in published if w is not weights]
+    _print_lines(about | ({"other weights": "\n".join(others)} if others else {}))
+    return 0
+
+
+def _input_lines(config: DataConfig) -> dict[str, str]:
+    rate = f" at {config.target_fps:g} frames a second" if config.target_fps else ""
+    resize = f"short side {config.resize}" if isinstance(config.resize, int) else "{}x{}".format(*config.resize)
+    mean, std = (" ".join(f"{v:.4g}" for v in values) for values in (config.mean, config.std))
+    return {
+        "frames": f"{config.num_frames}, stride {config.stride}{rate}, sampling {config.sampling!r}",
+        "size": f"{resize}, crop {config.size} (test {config.test_size or config.size})",
+        "pixels": f"mean {mean}, std {std}",
+    }
+
+
+def _weights_lines(weights: Weights) -> dict[str, str]:
+    clips, crops = weights.data_config.views
+    metrics = ", ".join(f"{name} {value:g} %" for name, value in weights.metrics.items())
+    return {
+        "weights": weights.name + (" (the default)" if weights is _published(weights.arch)[0] else ""),
+        "accuracy": metrics or "none published",
+        "test views": f"{clips}x{crops} (clips x crops), averaged by {weights.data_config.average}",
+        "dataset": f"{weights.dataset or 'unnamed'}, {weights.num_classes} classes",
+        "licence": weights.license or "not stated",
+        "commercial use": "yes" if weights.commercial_use else "no",
+        "paper": weights.paper or "none",
+        "sources": "\n".join(weights.sources),
+        "sha256": f"{weights.sha256}..." if 0 < len(weights.sha256) < 64 else weights.sha256 or "not published",
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------ output
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(rows: list[dict[str, str]]) -> None:
+    """One row a line under the column names; columns of numbers stand to the right."""
+    rows = [dict(zip(rows[0], rows[0], strict=True)), *rows]
+    right = {key for key in rows[0] if key in ("params", "frames", "top-1")}
+    widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
+    for row in rows:
+        cells = [text.rjust(widths[key]) if key in right else text.ljust(widths[key]) for key, text in row.items()]
+        print("  ".join(cells).rstrip())
+
+
+def _print_lines(about: dict[str, str]) -> None:
+    """``name  value`` lines; a value of several lines is indented."""
+    width = max(map(len, about)) + 2
+    for name, value in about.items():
+        print(name.ljust(width) + value.replace("\n", "\n" + " " * width))

@@ -1,0 +1,37 @@
+"""What a network costs, counted without memory or arithmetic."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..models._factory import create_model
+from ..weights.types import DataConfig
+
+
+class Cost(NamedTuple):
+    """Size and work of a network; see ``cost_of``."""
+
+    num_params: int
+    multiply_adds: int  # of one view; convolutions and matrix products alone, as published tables count
+    view: tuple[int, int, int, int]  # (C, T, H, W) of the published test
+    data_config: DataConfig
+
+
+def cost_of(name: str) -> Cost:
+    """Parameters and multiply-adds of ``"arch"`` or ``"arch.tag"``; nothing is downloaded.
+
+    Raises:
+        UnknownNameError: no such model or weights.
+    """
+    with torch.device("meta"):
+        model = create_model(name)
+    config = model.data_config
+    side = config.test_size or config.size
+    view = (model.in_chans, config.num_frames, side, side)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, *view, device="meta"))
+    num_params = sum(p.numel() for p in model.parameters())
+    return Cost(num_params, counter.get_total_flops() // 2, view, config)

@@ -1,0 +1,219 @@
+"""From videos to class names: decode, transform, run the network, average the views."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..datasets.video_io import VideoReader
+from ..errors import InputError, VidhubError
+from ..models._factory import create_model
+from ..transforms.factory import VideoTransform, create_transform
+from ..weights import tables
+
+_AHEAD = 2  # videos that are decoded while the network is busy
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_Loaded = tuple[Any, Tensor | VidhubError | OSError]  # a source and its views (V, C, T, H, W), or why there are none
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest classes of one video, best first."""
+
+    source: str  # path or address; for data in memory its type
+    labels: list[str]
+    scores: list[float]  # probabilities
+    indices: list[int]  # of the classes, in the model's own order
+
+    def __str__(self) -> str:
+        return "\n".join(f"{score:.3f}  {label}" for score, label in zip(self.scores, self.labels, strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON."""
+        return asdict(self)
+
+
+def predict(
+    model: nn.Module | str | None,
+    sources: Any,
+    *,
+    topk: int = 5,
+    views: int | Literal["one", "test"] | tuple[int, int] | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    batch_size: int = 8,
+    progress: bool | None = None,
+    labels: Sequence[str] | None = None,
+    errors: Literal["raise", "return"] = "raise",
+) -> Prediction | list[Prediction]:
+    """Name what happens in videos.
+
+    Args:
+        model: of ``create_model``; or a name, whose published weights are then loaded; None: the small network that
+            comes with the package.
+        sources: one video or a list of them: path, URL, folder of frame images, bytes, binary file, ``VideoReader``,
+            uint8 array (T, H, W, 3) or uint8 tensor (T, 3, H, W). What has no clock counts as 30 frames a second.
+        topk: how many classes to return; all of them if there are fewer.
+        views: None for one clip from the middle, "test" for the protocol of the published score, a number of clips, or
+            (clips, crops); see ``create_transform``.
+        device: where to run; the model moves there and stays. None: where it is if that is no CPU, else the first GPU
+            if there is one.
+        dtype: "float16" or "bfloat16" (or these torch dtypes) for mixed precision; None: as the model is.
+        batch_size: views that go through the network at once.
+        progress: show a bar on stderr; None: for several videos, if stderr is a terminal.
+        labels: class names that replace the model's, ``model.num_classes`` of them.
+        errors: "return" puts the error of a video that cannot be read in the place of its prediction and goes on.
+
+    Returns:
+        A ``Prediction``, or for a list of videos a list of them in the same order. A class without a name is called
+        "class 17".
+
+    Raises:
+        InputError: an argument of the wrong kind, shape or value, or a device that is not there.
+        FileNotFoundError, VideoError: a video is missing or cannot be read.
+        UnknownNameError, WeightsError: see ``create_model``.
+    """
+    for name, count in (("topk", topk), ("batch_size", batch_size)):
+        if not isinstance(count, int) or count < 1:
+            raise InputError(f"{name} must be a positive number, not {count!r}.")
+    dtype, device = _checked_dtype(dtype), _pick_device(device, model)
+    if not isinstance(model, nn.Module):
+        model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
+    names = _class_names(model, labels)
+    transform = create_transform(model.data_config, views=views)
+    model.to(device)
+
+    several = isinstance(sources, (list, tuple))
+    videos = sources if several else [sources]
+    progress = len(videos) > 1 and sys.stderr.isatty() if progress is None else progress
+    loaded = tqdm(_load_ahead(videos, transform), total=len(videos), unit="video", disable=not progress)
+    results = []
+    for group in _groups(loaded, batch_size):
+        scores = iter(_scores(model, [clips for _, clips in group if isinstance(clips, Tensor)], dtype, batch_size))
+        for source, clips in group:
+            if isinstance(clips, Exception) and errors == "raise":
+                raise clips
+            results.append(clips if isinstance(clips, Exception) else _best(source, next(scores), names, topk))
+    return results if several else results[0]
+
+
+def _checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    found = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if dtype is not None and found not in _DTYPES.values():
+        raise InputError(f"dtype must be one of {', '.join(_DTYPES)}, not {dtype!r}.")
+    return found
+
+
+def _pick_device(device: str | torch.device | None, model: nn.Module | str | None) -> torch.device:
+    if device is None:
+        here = next(model.parameters(), torch.empty(0)).device if isinstance(model, nn.Module) else torch.device("cpu")
+        return torch.device("cuda") if here.type == "cpu" and torch.cuda.is_available() else here
+    try:
+        torch.zeros(1, device=device).item()
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError):
+        present = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise InputError(f"device {str(device)!r} cannot be used; this machine has {', '.join(present)}.") from None
+
+
+def _class_names(model: nn.Module, labels: Sequence[str] | None) -> list[str]:
+    """A name for each class: those given, else the model's own, else numbers."""
+    count, config = getattr(model, "num_classes", 0), getattr(model, "data_config", None)
+    if not count or config is None:
+        raise InputError(f"predict needs a classifier of create_model, and this {type(model).__name__} is none.")
+    if len(config.mean) != 3:
+        raise InputError(f"this network takes {len(config.mean)} channels: predict reads RGB videos, which have 3.")
+    if labels is not None and len(labels) != count:
+        raise InputError(f"labels must be {count} names, one a class, not {len(labels)}.")
+    labels = labels or model.labels
+    return list(labels) if labels and len(labels) == count else [f"class {i}" for i in range(count)]
+
+
+def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[_Loaded]:
+    """The sources in order, the next ones decoded in threads while the caller is busy with the last."""
+    locks = {id(source): threading.Lock() for source in sources}  # one reader or file may be listed twice
+
+    def load(source: Any) -> Tensor | VidhubError | OSError:
+        try:
+            with locks[id(source)]:
+                if isinstance(source, VideoReader):
+                    return transform.load(source)
+                with VideoReader(source) as reader:
+                    return transform.load(reader)
+        except (VidhubError, OSError) as error:
+            return error
+
+    pool, waiting = ThreadPoolExecutor(_AHEAD), deque()
+    try:
+        for source in sources:
+            waiting.append((source, pool.submit(load, source)))
+            if len(waiting) > _AHEAD:
+                source, future = waiting.popleft()
+                yield source, future.result()
+        while waiting:
+            source, future = waiting.popleft()
+            yield source, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _groups(loaded: Iterable[_Loaded], batch_size: int) -> Iterator[list[_Loaded]]:
+    """As many videos at a time as fill a batch with their views."""
+    group, num_views = [], 0
+    for source, clips in loaded:
+        group.append((source, clips))
+        num_views += len(clips) if isinstance(clips, Tensor) else 0
+        if num_views >= batch_size:
+            yield group
+            group, num_views = [], 0
+    yield group
+
+
+@torch.inference_mode()
+def _scores(model: nn.Module, videos: list[Tensor], dtype: torch.dtype | None, batch_size: int) -> list[Tensor]:
+    """The class probabilities (num_classes,) of each video, averaged over its views."""
+    if not videos:
+        return []
+    views = [view for video in videos for view in video]
+    batches = (torch.stack(views[i : i + batch_size]) for i in range(0, len(views), batch_size))
+    device, own = (weight := next(model.parameters())).device, weight.dtype
+    mixed = nullcontext() if dtype in (None, own, torch.float32) else torch.autocast(device.type, dtype)
+    try:
+        with _evaluating(model), mixed:
+            logits = torch.cat([model(batch.to(device, own)).float() for batch in batches]).cpu()
+    except torch.cuda.OutOfMemoryError:
+        raise VidhubError(f"{device} has too little memory for {batch_size} views at once: lower batch_size.") from None
+    per_video = logits.split([len(video) for video in videos])
+    if model.data_config.average == "score":
+        return [video.mean(0).softmax(0) for video in per_video]
+    return [video.softmax(1).mean(0) for video in per_video]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode; afterwards each module is back in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _best(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:
+    best = scores.argsort(descending=True, stable=True)[:topk].tolist()
+    name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
+    name = name if isinstance(name, str) else type(source).__name__
+    return Prediction(name, [names[i] for i in best], scores[best].tolist(), best)
