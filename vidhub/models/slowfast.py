@@ -69,7 +69,7 @@ class SplitStem(Pathways):
         count = max(num_frames // self.alpha, 1)
         if self.sampling == "stride":
             return [i * self.alpha for i in range(count)]
-        return torch.linspace(0, num_frames - 1, count).long().tolist()
+        return torch.linspace(0, num_frames - 1, count, device="cpu").long().tolist()
 
 
 class PairHead(ClassifierHead):
