@@ -99,5 +99,7 @@ def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weig
         return get_weights(f"{arch}.{tag}")
     published = [w for w in WEIGHTS.values() if w.arch == arch]
     if checkpoint_path is not None:
-        published.sort(key=lambda w: w.url.rsplit("/", 1)[-1] != Path(checkpoint_path).name)
+        # not the package's own "model.safetensors": every saved model is called that
+        name = Path(checkpoint_path).name
+        published.sort(key=lambda w: not (w.url.startswith("http") and w.url.rsplit("/", 1)[-1] == name))
     return published[0] if published else None
