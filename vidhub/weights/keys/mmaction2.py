@@ -4,6 +4,12 @@ import torch
 from torch import Tensor
 
 _HEAD = (r"^cls_head\.fc_cls\.", "head.fc.")
+_BLOCK = [
+    (r"\.downsample\.conv\.", ".downsample.0."),
+    (r"\.downsample\.bn\.", ".downsample.1."),
+    (r"\.conv([123])\.conv\.", r".conv\1."),
+    (r"\.conv([123])\.bn\.", r".bn\1."),
+]
 _RESNET3D = [
     # OmniSource's network and head have names of their own
     (r"^cls_head\.fc3d\.2\.", "head.hidden."),
@@ -21,10 +27,7 @@ _RESNET3D = [
     (r"\.non_local_block\.(g|phi|theta)\.conv\.", r".non_local.\1."),
     (r"\.non_local_block\.conv_out\.conv\.", ".non_local.out."),
     (r"\.non_local_block\.conv_out\.bn\.", ".non_local.bn."),
-    (r"\.downsample\.conv\.", ".downsample.0."),
-    (r"\.downsample\.bn\.", ".downsample.1."),
-    (r"\.conv([123])\.conv\.", r".conv\1."),
-    (r"\.conv([123])\.bn\.", r".bn\1."),
+    *_BLOCK,
     (r"\.conv_s\.", ".conv1."),
     (r"\.bn_s\.", ".bn."),
     (r"\.conv_t\.", ".conv2."),
@@ -63,10 +66,7 @@ RULES = {
         (r"^backbone\.slow_path\.conv1_lateral\.", "stem.fuse."),
         (r"^backbone\.slow_path\.(layer\d)_lateral\.", r"\1.fuse."),
         (r"^backbone\.(slow|fast)_path\.(layer\d)\.", r"\2.\1."),
-        (r"\.downsample\.conv\.", ".downsample.0."),
-        (r"\.downsample\.bn\.", ".downsample.1."),
-        (r"\.conv([123])\.conv\.", r".conv\1."),
-        (r"\.conv([123])\.bn\.", r".bn\1."),
+        *_BLOCK,
     ],
     "C3D": [
         _HEAD,
@@ -88,11 +88,8 @@ RULES = {
         (r"^backbone\.conv1_t\.bn\.", "stem.bn."),
         (r"^backbone\.conv5\.", "conv5."),
         (r"^backbone\.(layer\d)\.", r"\1."),
-        (r"\.downsample\.conv\.", ".downsample.0."),
-        (r"\.downsample\.bn\.", ".downsample.1."),
         (r"\.se_module\.", ".se."),
-        (r"\.conv([123])\.conv\.", r".conv\1."),
-        (r"\.conv([123])\.bn\.", r".bn\1."),
+        *_BLOCK,
     ],
 }
 OPERATIONS = {"ResNet3D": (csn_blocks,), "SlowFast": (slow_before_fast,)}
