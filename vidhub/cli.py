@@ -1,4 +1,4 @@
-"""The command line: ``vidhub list``, ``vidhub info`` and ``vidhub predict``.
+"""The command line: ``vidhub list``, ``info``, ``predict``, ``train``, ``eval``, ``data`` and ``check``.
 
 Results go to stdout, everything else to stderr. What the user can put right is told in one sentence, with exit code 2.
 """
@@ -12,7 +12,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -95,6 +96,49 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_info)
     command.add_argument("name", metavar="NAME", help="a model, or published weights: see vidhub list --weights")
     command.add_argument("--json", action="store_true", help="print a JSON object")
+
+    command = commands.add_parser("train", help="train or fine-tune a model")
+    command.set_defaults(run=_train)
+    command.add_argument("--config", metavar="RECIPE", help="a YAML file, or the name of a published recipe")
+    command.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same out")
+    command.add_argument("--show", action="store_true", help="print the recipe and all its keys, and train nothing")
+    command.add_argument("--recipes", action="store_true", help="list the published recipes")
+
+    command = commands.add_parser("eval", help="measure a model on a data set, or fuse the scores of several")
+    command.set_defaults(run=_eval)
+    command.add_argument("model", nargs="?", metavar="MODEL", help="as for predict --model")
+    command.add_argument("dataset", nargs="?", metavar="DATASET", help="see vidhub data list")
+    command.add_argument("root", nargs="?", metavar="ROOT", help="folder of the data set")
+    command.add_argument("--split", default="val", help="%(default)s if nothing is said")
+    command.add_argument("--views", type=_views, default="test", help="as for predict; the published test by default")
+    command.add_argument("--out", metavar="DIR", help="keep scores, metrics and a report there; goes on where it stopped")
+    command.add_argument("--match-labels", action="store_true", help="bring the model's classes into the data's order")
+    command.add_argument("--fuse", nargs="+", metavar="SCORES", help="folders or files of earlier evals to add up")
+    command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the scores to fuse")
+    command.add_argument("--batch-size", type=int, default=8, metavar="N", help="views at once (%(default)s)")
+    command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that decode (%(default)s)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
+    command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
+    command.add_argument("--json", action="store_true", help="print a JSON object")
+
+    command = commands.add_parser("data", help="the data sets: list them, tell about one, look at a copy of it")
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    command = actions.add_parser("list", help="list the data sets")
+    command.set_defaults(run=_data_list)
+    command.add_argument("--task", help="only those of this task, for example recognition")
+    command = actions.add_parser("info", help="where it is had, its licence and layout; with ROOT what is there")
+    command.set_defaults(run=_data_info)
+    command.add_argument("name", metavar="NAME", help="see vidhub data list")
+    command.add_argument("root", nargs="?", metavar="ROOT", help="a copy to look at")
+
+    command = commands.add_parser("check", help="decode every video of a data set and list the bad ones")
+    command.set_defaults(run=_check)
+    command.add_argument("name", metavar="NAME", help="see vidhub data list; folder for folders of videos")
+    command.add_argument("root", metavar="ROOT", help="folder of the data set")
+    command.add_argument("--split", help="only this split; else all")
+    command.add_argument("--quick", action="store_true", help="only the first and the last frame of each video")
+    command.add_argument("--workers", type=int, metavar="N", help="processes; else one per core")
     return parser
 
 
@@ -263,6 +307,117 @@ def _weights_lines(weights: Weights) -> dict[str, str]:
     }
 
 
+# ------------------------------------------------------------------------------------------------- train and evaluate
+
+
+def _train(args: argparse.Namespace) -> int:
+    from .engine.recipe import published_recipes, read_recipe
+
+    if args.recipes:
+        print("\n".join(published_recipes()))
+        return 0
+    recipe = read_recipe(args.config or "", args.set)
+    if args.show:
+        print(recipe.to_yaml(all_keys=True), end="")
+        return 0
+    with _extra("train"):
+        from .engine.train import train
+    run = train(recipe, resume=args.resume)
+    if int(os.environ.get("RANK", 0)) == 0:
+        scores = _scores_line(run.best) if run.best else "no validation"
+        print(f"{scores}\nbest weights: {run.folder}, last: {run.folder / 'last'}, report: {run.folder / 'report.html'}")
+    return 0
+
+
+def _eval(args: argparse.Namespace) -> int:
+    with _extra("train"):
+        from .engine.evaluate import evaluate, fuse
+
+    if args.fuse:
+        result = fuse(args.fuse, args.weights)
+        if args.out:
+            result.save(os.path.join(args.out, "scores.npz"))
+    elif args.root is None:
+        raise InputError("vidhub eval takes MODEL DATASET ROOT, or --fuse with the folders of earlier evals.")
+    else:
+        options = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype")
+        result = evaluate(args.model, args.dataset, args.root, **{name: getattr(args, name) for name in options})
+    if int(os.environ.get("RANK", 0)) == 0:
+        for failure in result.failures:
+            _note(f"vidhub: not scored: {failure}")
+        about = {"videos": len(result.names), "not_scored": len(result.failures), **result.metrics}
+        _print_json(about) if args.json else print(f"{len(result.names)} videos: {_scores_line(result.metrics)}")
+    return 0
+
+
+def _scores_line(scores: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" + ("" if name == "loss" else " %") for name, value in scores.items())
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Turns the failing import of an optional package into advice."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("vidhub"):
+            raise
+        raise VidhubError(f"this needs {error.name}, which is not installed: pip install 'vidhub[{name}]'.") from None
+
+
+# --------------------------------------------------------------------------------------------------------- data sets
+
+
+def _data_list(args: argparse.Namespace) -> int:
+    from .datasets.catalog import list_datasets
+
+    rows = [
+        {"name": d.name, "task": d.task, "classes": str(d.num_classes or "-"), "splits": " ".join(d.splits) or "any"}
+        for d in list_datasets(args.task)
+    ]
+    if not rows:
+        raise InputError(f"no data set is of the task {args.task!r}.")
+    _print_table(rows)
+    return 0
+
+
+def _data_info(args: argparse.Namespace) -> int:
+    from .datasets.catalog import dataset_info
+
+    info = dataset_info(args.name)
+    counts = ", ".join(f"{split} {count:,}" for split, count in info.counts.items())
+    about = {
+        "data set": info.title,
+        "task": info.task,
+        "classes": str(info.num_classes or "as found"),
+        "splits": ", ".join(info.splits) or "any",
+        "published": counts or "no counts",
+        "had from": info.homepage or "your own",
+        "licence": info.license or "your own",
+        "paper": info.paper or "none",
+        "layout": info.layout,
+    }
+    _print_lines(about)
+    if args.root is None:
+        return 0
+    from .datasets.catalog import survey
+
+    print()
+    surveys = survey(args.name, args.root)
+    _print_table([found.cells() for found in surveys])
+    return 0 if all(found.complete for found in surveys) else 2
+
+
+def _check(args: argparse.Namespace) -> int:
+    from .datasets.catalog import check_dataset
+
+    report, path = check_dataset(args.name, args.root, args.split, full=not args.quick, workers=args.workers)
+    print(report)
+    if report.bad:
+        _note(f"the list is in {path}; create_dataset and vidhub train leave these videos out.")
+    return 2 if report.bad else 0
+
+
 # ------------------------------------------------------------------------------------------------------------ output
 
 
@@ -277,7 +432,7 @@ def _print_json(value: Any) -> None:
 def _print_table(rows: list[dict[str, str]]) -> None:
     """One row a line under the column names; columns of numbers stand to the right."""
     rows = [dict(zip(rows[0], rows[0], strict=True)), *rows]
-    right = {key for key in rows[0] if key in ("params", "frames", "top-1")}
+    right = {key for key in rows[0] if key in ("params", "frames", "top-1", "classes", "records", "published", "missing")}
     widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
     for row in rows:
         cells = [text.rjust(widths[key]) if key in right else text.ljust(widths[key]) for key, text in row.items()]

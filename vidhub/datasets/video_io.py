@@ -28,7 +28,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError, VideoError
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 _PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
 _DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 _DEFAULT_FPS = 30.0
@@ -47,8 +47,9 @@ class VideoReader:
 
     Args:
         src: path of a video file, URL, ``bytes``, binary file object (one that can seek is read in place and left
-            open, any other is read into memory), folder of frame images in natural order of their names,
-            uint8 array of shape (T, H, W, 3) or uint8 tensor of shape (T, 3, H, W) or (T, H, W, 3).
+            open, any other is read into memory), folder of frame images in natural order of their names, list of
+            frame images (paths, or functions that open one as a binary file), uint8 array of shape (T, H, W, 3) or
+            uint8 tensor of shape (T, 3, H, W) or (T, H, W, 3).
         fps: frames a second of image folders, arrays and tensors, which have no clock of their own.
         threads: decoding threads; 0 takes one per core.
 
@@ -217,6 +218,8 @@ def _is_positive_int(value: Any) -> bool:
 def _open_source(src: Any, fps: float, threads: int) -> "_Images | _File":
     if isinstance(src, np.ndarray | torch.Tensor):
         return _array_source(src, fps)
+    if isinstance(src, list):
+        return _image_source(src, fps, "the given list of images")
     if isinstance(src, bytes | bytearray | memoryview):
         return _File(io.BytesIO(src), "the given data", threads)
     if hasattr(src, "read"):
@@ -278,26 +281,32 @@ def _download(url: str, file: BinaryIO) -> None:
 
 
 def _folder_source(folder: str, fps: float) -> "_Images":
-    names = [n for n in os.listdir(folder) if n.lower().endswith(_IMAGE_SUFFIXES) and not n.startswith(".")]
+    names = [n for n in os.listdir(folder) if n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith(".")]
     if not names:
         raise VideoError(f"folder {folder!r} holds no frame images; give a video file or a folder of jpg or png files.")
-    paths = [os.path.join(folder, name) for name in sorted(names, key=_natural)]
-    return _Images(lambda i: _read_image(paths[i]), len(paths), fps, repr(folder))
+    paths = [os.path.join(folder, name) for name in sorted(names, key=natural_order)]
+    return _image_source(paths, fps, repr(folder))
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
+def _image_source(images: "list[str | os.PathLike | Callable[[], BinaryIO]]", fps: float, name: str) -> "_Images":
+    if not images:
+        raise VideoError(f"{name} holds no frame images.")
+    return _Images(lambda i: _read_image(images[i]), len(images), fps, name)
+
+
+def natural_order(name: str) -> list[tuple[int, int | str]]:
     """Sorting key under which "frame2" comes before "frame10"."""
     return [(0, int(part)) if part.isdecimal() else (1, part.lower()) for part in re.split(r"(\d+)", name) if part]
 
 
-def _read_image(path: str) -> np.ndarray:
+def _read_image(path: "str | os.PathLike | Callable[[], BinaryIO]") -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path() if callable(path) else path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise VideoError(f"cannot read frame image {path!r}; replace or remove it.") from error
+        raise VideoError(f"cannot read frame image {str(path)!r}; replace or remove it.") from error
 
 
 def _array_source(frames: np.ndarray | torch.Tensor, fps: float) -> "_Images":

@@ -6,9 +6,8 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -21,10 +20,10 @@ from ..errors import InputError, VidhubError
 from ..models._factory import create_model
 from ..transforms.factory import VideoTransform, create_transform
 from ..weights import tables
+from .scoring import Loaded, group_views, score_videos
 
 _AHEAD = 2  # videos that are decoded while the network is busy
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_Loaded = tuple[Any, Tensor | VidhubError | OSError]  # a source and its views (V, C, T, H, W), or why there are none
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Prediction:
 
     source: str  # path or address; for data in memory its type
     labels: list[str]
-    scores: list[float]  # probabilities
+    scores: list[float]  # probabilities: of all classes they sum to 1, unless several apply at once
     indices: list[int]  # of the classes, in the model's own order
 
     def __str__(self) -> str:
@@ -87,7 +86,7 @@ def predict(
     for name, count in (("topk", topk), ("batch_size", batch_size)):
         if not isinstance(count, int) or count < 1:
             raise InputError(f"{name} must be a positive number, not {count!r}.")
-    dtype, device = _checked_dtype(dtype), _pick_device(device, model)
+    dtype, device = checked_dtype(dtype), pick_device(device, model)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
     names = _class_names(model, labels)
@@ -99,8 +98,9 @@ def predict(
     progress = len(videos) > 1 and sys.stderr.isatty() if progress is None else progress
     loaded = tqdm(_load_ahead(videos, transform), total=len(videos), unit="video", disable=not progress)
     results = []
-    for group in _groups(loaded, batch_size):
-        scores = iter(_scores(model, [clips for _, clips in group if isinstance(clips, Tensor)], dtype, batch_size))
+    for group in group_views(loaded, batch_size):
+        readable = [clips for _, clips in group if isinstance(clips, Tensor)]
+        scores = iter(score_videos(model, readable, dtype, batch_size))
         for source, clips in group:
             if isinstance(clips, Exception) and errors == "raise":
                 raise clips
@@ -108,14 +108,16 @@ def predict(
     return results if several else results[0]
 
 
-def _checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+def checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """The dtype meant by a name or a dtype; InputError for others than float32, float16 and bfloat16."""
     found = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype is not None and found not in _DTYPES.values():
         raise InputError(f"dtype must be one of {', '.join(_DTYPES)}, not {dtype!r}.")
     return found
 
 
-def _pick_device(device: str | torch.device | None, model: nn.Module | str | None) -> torch.device:
+def pick_device(device: str | torch.device | None, model: nn.Module | str | None) -> torch.device:
+    """See ``predict``; InputError where the machine does not have it."""
     if device is None:
         here = next(model.parameters(), torch.empty(0)).device if isinstance(model, nn.Module) else torch.device("cpu")
         return torch.device("cuda") if here.type == "cpu" and torch.cuda.is_available() else here
@@ -140,7 +142,7 @@ def _class_names(model: nn.Module, labels: Sequence[str] | None) -> list[str]:
     return list(labels) if labels and len(labels) == count else [f"class {i}" for i in range(count)]
 
 
-def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[_Loaded]:
+def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[Loaded]:
     """The sources in order, the next ones decoded in threads while the caller is busy with the last."""
     locks = {id(source): threading.Lock() for source in sources}  # one reader or file may be listed twice
 
@@ -166,50 +168,6 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[_
             yield source, future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _groups(loaded: Iterable[_Loaded], batch_size: int) -> Iterator[list[_Loaded]]:
-    """As many videos at a time as fill a batch with their views."""
-    group, num_views = [], 0
-    for source, clips in loaded:
-        group.append((source, clips))
-        num_views += len(clips) if isinstance(clips, Tensor) else 0
-        if num_views >= batch_size:
-            yield group
-            group, num_views = [], 0
-    yield group
-
-
-@torch.inference_mode()
-def _scores(model: nn.Module, videos: list[Tensor], dtype: torch.dtype | None, batch_size: int) -> list[Tensor]:
-    """The class probabilities (num_classes,) of each video, averaged over its views."""
-    if not videos:
-        return []
-    views = [view for video in videos for view in video]
-    batches = (torch.stack(views[i : i + batch_size]) for i in range(0, len(views), batch_size))
-    device, own = (weight := next(model.parameters())).device, weight.dtype
-    mixed = nullcontext() if dtype in (None, own, torch.float32) else torch.autocast(device.type, dtype)
-    try:
-        with _evaluating(model), mixed:
-            logits = torch.cat([model(batch.to(device, own)).float() for batch in batches]).cpu()
-    except torch.cuda.OutOfMemoryError:
-        raise VidhubError(f"{device} has too little memory for {batch_size} views at once: lower batch_size.") from None
-    per_video = logits.split([len(video) for video in videos])
-    if model.data_config.average == "score":
-        return [video.mean(0).softmax(0) for video in per_video]
-    return [video.softmax(1).mean(0) for video in per_video]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode; afterwards each module is back in the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _best(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:

@@ -32,6 +32,8 @@ class VideoTransform:
     resize: int | tuple[int, int]  # before cropping in evaluation: short side, or exactly (height, width)
     size: int  # side of the crops
     augmentation: dict[str, Any]  # of training: keyword arguments of `train_clip`
+    repeats: int = 1  # of training: random clips of a video
+    same_frames: bool = False  # of training: the clips of a video differ in crop and colour alone
 
     @property
     def num_views(self) -> int:
@@ -41,7 +43,7 @@ class VideoTransform:
     def frame_indices(
         self, num_frames: int, fps: float | None = None, generator: torch.Generator | None = None
     ) -> np.ndarray:
-        """The frames to decode: int64 (num_clips, frames of a clip), all in [0, num_frames).
+        """The frames to decode: int64 (num_clips or repeats, frames of a clip), all in [0, num_frames).
 
         A video shorter than a clip is repeated. Evaluation draws nothing; ``generator`` (None: torch's global one) is
         for training. ``fps`` matters where ``config.target_fps`` is set and the sampling is "clips".
@@ -50,7 +52,9 @@ class VideoTransform:
             InputError: ``num_frames`` or ``fps`` is not positive.
         """
         if self.training:
-            return _random_indices(self.config, num_frames, fps, generator)
+            draws = 1 if self.same_frames else self.repeats
+            clips = [_random_indices(self.config, num_frames, fps, generator) for _ in range(draws)]
+            return np.concatenate(clips * (self.repeats // draws))
         return _even_indices(self.config, num_frames, fps, self.num_clips)
 
     def __call__(self, frames: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -60,16 +64,18 @@ class VideoTransform:
             frames: uint8, or float in [0, 1], (num_clips, T, C, H, W), or (T, C, H, W) for one clip; on any device.
 
         Returns:
-            float (num_views, C, T, size, size) in evaluation, the crops of the first clip first; (C, T, size, size) in
-            training. On the device of ``frames``.
+            float (num_views, C, T, size, size) in evaluation, the crops of the first clip first; in training
+            (C, T, size, size), or (repeats, C, T, size, size) where there are several. On the device of ``frames``.
 
         Raises:
             InputError: wrong shape, frames smaller than the crop after resizing, or not as many channels as means.
         """
         if frames.ndim == 4:
             frames = frames[None]
-        if frames.ndim != 5 or frames.shape[0] < 1 or (self.training and frames.shape[0] != 1):
-            wanted = "(T, C, H, W)" if self.training else "(T, C, H, W) or (clips, T, C, H, W)"
+        if frames.ndim != 5 or frames.shape[0] < 1 or (self.training and frames.shape[0] != self.repeats):
+            wanted = "(T, C, H, W) or (clips, T, C, H, W)"
+            if self.training:
+                wanted = "(T, C, H, W)" if self.repeats == 1 else f"({self.repeats}, T, C, H, W)"
             raise InputError(f"frames must be {wanted}, not of shape {tuple(frames.shape)}.")
         clips = torch.arange(frames.shape[0] * frames.shape[1]).reshape(frames.shape[:2])
         return self._views(frames.flatten(0, 1), clips, generator)
@@ -89,7 +95,9 @@ class VideoTransform:
     def _views(self, frames: torch.Tensor, clips: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         pixels = {"crop_size": self.size, "mean": self.config.mean, "std": self.config.std}
         if self.training:
-            return train_clip(frames[clips[0].to(frames.device)], **pixels, **self.augmentation, generator=generator)
+            parts = (frames[clip] for clip in clips.to(frames.device))
+            views = [train_clip(part, **pixels, **self.augmentation, generator=generator) for part in parts]
+            return views[0] if self.repeats == 1 else torch.stack(views)
         return eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
 
 
@@ -105,6 +113,8 @@ def create_transform(
     color_jitter: float | tuple[float, float, float, float] | None = None,
     rand_augment: tuple[int, int] | None = None,
     erasing: float = 0.0,
+    repeats: int = 1,
+    same_frames: bool = False,
 ) -> VideoTransform:
     """The transform of a checkpoint: ``create_transform(get_weights(name).data_config)``.
 
@@ -121,7 +131,7 @@ def create_transform(
     Clips are spread by ``data_config.sampling``: "clips" from the first frame to the last; "dense" windows at as many
     positions; "segments" and "uniform" move every frame within its part of the video.
 
-    Training takes one random clip: random resized crop, flip, augmentation, normalisation.
+    Training takes a random clip: random resized crop, flip, augmentation, normalisation.
 
     Args:
         size: side of the crops instead of the configured one; ``data_config.resize`` changes in proportion.
@@ -130,12 +140,16 @@ def create_transform(
         color_jitter: strength of brightness, contrast, saturation and hue changes; one number is for the first three.
         rand_augment: number (as 2) and magnitude (0 to 30, as 9) of RandAugment's operations.
         erasing: how often a random box is erased.
+        repeats: random clips of each video, which is decoded once for all of them (repeated augmentation).
+        same_frames: these clips show the same frames.
 
     Raises:
         InputError: an argument of the wrong kind or value, or a crop larger than the resized frames.
     """
     if training and views is not None:
-        raise InputError("views are for evaluation; training takes one random clip.")
+        raise InputError("views are for evaluation; training takes random clips.")
+    if not _is_count(repeats) or (repeats > 1 and not training):
+        raise InputError(f"repeats is a positive number of training clips, not {repeats!r}.")
     clips, crops, crop_size = _protocol(data_config, views)
     if size is not None and not _is_count(size):
         raise InputError(f"size must be a positive number of pixels, not {size!r}.")
@@ -150,7 +164,9 @@ def create_transform(
     if not training and short < crop_size:
         raise InputError(f"frames resized to {resize} are smaller than the crop of {crop_size}.")
     augmentation = _augmentation(area, ratio, hflip, color_jitter, rand_augment, erasing) if training else {}
-    return VideoTransform(data_config, training, clips, crops, resize, crop_size, augmentation)
+    return VideoTransform(
+        data_config, training, clips, crops, resize, crop_size, augmentation, repeats, same_frames and repeats > 1
+    )
 
 
 def _protocol(config: DataConfig, views) -> tuple[int, int, int]:

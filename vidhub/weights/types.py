@@ -30,7 +30,8 @@ class DataConfig:
     sampling: Literal["clips", "dense", "segments", "uniform"] = "clips"
     views: tuple[int, int] = (10, 3)  # (clips, crops) of the published test
     target_fps: float | None = None
-    average: Literal["prob", "score"] = "prob"  # what is averaged over views: softmax probabilities, or logits
+    average: Literal["prob", "score"] = "prob"  # what is averaged over views: probabilities, or logits
+    activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: several classes at once
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,344 @@
+"""Training runs on small rendered videos: what they leave behind, and that nothing but the recipe decides the result."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from clips import fill
+from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import Dataset
+
+import vidhub
+from vidhub.engine.checkpoints import list_states
+from vidhub.engine.recipe import Recipe
+from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
+
+TINY = {
+    "model": "x3d_xs",
+    "model_args": {"depth": 0.5, "dropout": 0.5},
+    "num_frames": 2,
+    "stride": 2,
+    "size": 32,
+    "batch_size": 4,
+    "epochs": 2,
+    "workers": 0,
+    "device": "cpu",
+    "tensorboard": False,
+    "ema_decay": 0.9,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "log_every": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stripes")
+    fill(folder / "train", 6)
+    fill(folder / "val", 2, first=100)
+    return folder
+
+
+def train(root, out, **settings):
+    return vidhub.train(root=str(root), out=str(out), **{**TINY, **settings})
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def close(a, b, tolerance=1e-5):
+    return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], atol=tolerance, rtol=1e-4) for k in a)
+
+
+def command(root, out, *more):
+    settings = [f"{k}={json.dumps(v)}" for k, v in {**TINY, "root": str(root), "out": str(out)}.items()]
+    return [sys.executable, "-m", "vidhub", "train", "--set", *settings, *more]
+
+
+# ------------------------------------------------------------------------------------------------- what a run leaves
+
+
+@pytest.fixture(scope="module")
+def run(root, tmp_path_factory):
+    return train(root, tmp_path_factory.mktemp("run"), tensorboard=True)
+
+
+def test_run_files(run):
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"model.safetensors", "config.json", "README.md", "last", "recipe.yaml", "log.csv", "report.html"} <= names
+    assert not [path for path in run.folder.rglob("*tmp*")]
+    rows = list(csv.DictReader((run.folder / "log.csv").open()))
+    losses = [float(row["loss"]) for row in rows if row["loss"]]
+    assert len(losses) == 6
+    assert [row["epoch"] for row in rows if row["val_top1"]] == ["1.0", "2.0"]
+    assert list((run.folder / "tensorboard").glob("events*"))
+    assert "<html" in (run.folder / "report.html").read_text()
+
+
+def test_run_result(run):
+    assert set(run.metrics) == {"top1", "top5", "mean_class", "loss"}
+    assert run.best["top1"] >= run.metrics["top1"]
+    assert len(list_states(run.folder / "checkpoints")) == 2
+
+
+@pytest.mark.parametrize("folder", ["", "last"])
+def test_saved_networks_predict(run, root, folder):
+    model = vidhub.create_model(f"local-dir:{run.folder / folder}")
+    assert model.labels == ("moving", "still")
+    assert model.data_config.num_frames == 2
+    prediction = vidhub.predict(model, root / "val" / "still" / "100.mp4")
+    assert sorted(prediction.labels) == ["moving", "still"]
+
+
+def test_the_recipe_beside_a_run_repeats_it(run, tmp_path):
+    again = vidhub.train(run.folder / "recipe.yaml", out=str(tmp_path))
+    assert same(weights(again.folder / "last"), weights(run.folder / "last"))
+
+
+def test_training_lowers_the_loss(root, tmp_path):
+    settings = {"epochs": 25, "lr": 3e-3, "mixup": 0.0, "cutmix": 0.0, "ema_decay": 0.0, "val_every": 25}
+    settings |= {"num_frames": 4, "augment": {"area": [0.8, 1.0]}, "model_args": {"depth": 0.5, "dropout": 0.0}}
+    history = train(root, tmp_path, **settings).history
+    losses = [row["loss"] for row in history if "loss" in row]
+    assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
+
+
+# ------------------------------------------------------------------------------------------------- killed and resumed
+
+
+def test_killed_at_any_moment_and_resumed_ends_alike(root, run, tmp_path):
+    """``kill -9`` again and again, each time a little later, until a run comes through."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    slow = ["save_every=1"]
+    kills = 0
+    for patience in (6, 8, 9, 10, 12, 15, 300):
+        process = subprocess.Popen(command(root, tmp_path, *slow, "--resume"), env=environment, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + patience
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert process.returncode == 0, process.stderr.read().decode()
+    assert kills > 0
+    assert same(weights(tmp_path / "last"), weights(run.folder / "last"))
+    assert same(weights(tmp_path), weights(run.folder))
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_stopped_after_any_step_and_resumed_ends_alike(root, run, tmp_path, monkeypatch, step):
+    from vidhub.engine.train import _Run
+
+    original = _Run.step
+
+    def stop(self):
+        if self.state.step == step:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(_Run, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, tmp_path, save_every=1, tensorboard=True)
+    monkeypatch.undo()
+    again = train(root, tmp_path, save_every=1, tensorboard=True, resume=True)
+    assert same(weights(again.folder / "last"), weights(run.folder / "last"))
+    same_rows = [{k: v for k, v in row.items() if k not in ("clips_per_second", "waiting")} for row in again.history]
+    assert same_rows == [
+        {k: v for k, v in row.items() if k not in ("clips_per_second", "waiting")} for row in run.history
+    ]
+
+
+def test_a_finished_run_resumed_changes_nothing(root, run, tmp_path):
+    first = train(root, tmp_path)
+    before = weights(tmp_path / "last")
+    again = train(root, tmp_path, resume=True)
+    assert same(weights(tmp_path / "last"), before)
+    assert again.metrics == first.metrics
+
+
+def test_an_old_run_is_not_overwritten(root, tmp_path):
+    train(root, tmp_path, epochs=1)
+    with pytest.raises(InputError, match="holds a run already"):
+        train(root, tmp_path, epochs=1)
+    with pytest.raises(InputError, match=r"another epochs \(1, now 3\)"):
+        train(root, tmp_path, epochs=3, resume=True)
+
+
+def test_a_damaged_checkpoint_is_told(root, tmp_path):
+    train(root, tmp_path, epochs=1)
+    newest = list_states(tmp_path / "checkpoints")[-1]
+    (newest / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="cannot resume"):
+        train(root, tmp_path, epochs=1, resume=True)
+
+
+# ------------------------------------------------------------------------------------------------- several processes
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(2, 1), (1, 2)])
+def test_two_processes_end_as_one_with_twice_the_batch(root, tmp_path, batch_size, accumulate):
+    """But for dropout, and with batch norms that see all processes (or are frozen, where gradients are summed up)."""
+    plain = ["model_args={depth: 0.5, dropout: 0.0}", "lr=1e-4", "optimizer=momentum", "size=64"]
+    norms = ["sync_bn=true"] if accumulate == 1 else ["freeze_bn=true"]
+    port = str(20000 + os.getpid() % 20000 + batch_size)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
+    double = command(root, tmp_path / "double", *plain, *norms, f"batch_size={batch_size}", f"accumulate={accumulate}")
+    processes = subprocess.run([*torchrun, *double[1:]], capture_output=True, text=True, timeout=300)
+    assert processes.returncode == 0, processes.stderr
+    single = subprocess.run(command(root, tmp_path / "single", *plain, *norms), capture_output=True, text=True)
+    assert single.returncode == 0, single.stderr
+    tolerance = 1e-5 if accumulate == 2 else 1e-3  # statistics of four small clips magnify rounding errors
+    assert close(weights(tmp_path / "double" / "last"), weights(tmp_path / "single" / "last"), tolerance)
+    metrics = [(tmp_path / name / "log.csv").read_text().splitlines()[-1] for name in ("double", "single")]
+    assert metrics[0].count(",") == metrics[1].count(",")
+
+
+def test_workers_change_nothing(root, run, tmp_path):
+    assert same(weights(train(root, tmp_path, workers=2).folder / "last"), weights(run.folder / "last"))
+
+
+def test_accumulated_batches_are_one_batch(root, tmp_path):
+    plain = {"freeze_bn": True, "model_args": {"depth": 0.5, "dropout": 0.0}, "mixup": 0.0, "cutmix": 0.0}
+    whole = train(root, tmp_path / "whole", **plain)
+    parts = train(root, tmp_path / "parts", **plain, batch_size=2, accumulate=2)
+    assert close(weights(whole.folder / "last"), weights(parts.folder / "last"), 1e-4)
+
+
+# --------------------------------------------------------------------------------------------------- when things break
+
+
+def test_corrupt_videos_are_replaced_and_reported(root, tmp_path, capsys):
+    folder = tmp_path / "data"
+    fill(folder / "train", 4)
+    fill(folder / "val", 1)
+    (folder / "train" / "still" / "9.mp4").write_bytes(b"no video at all")
+    (folder / "val" / "still" / "9.mp4").write_bytes(b"no video at all")
+    run = train(folder, tmp_path / "run")
+    assert (run.folder / "unreadable.txt").read_text().count("9.mp4") >= 1
+    assert "1 unreadable videos were replaced" in capsys.readouterr().err
+    assert "unreadable videos" in (run.folder / "report.html").read_text()
+
+
+def test_nothing_readable_is_an_error(root, tmp_path):
+    for name in ("a/1.mp4", "b/2.mp4"):
+        (tmp_path / "train" / name).parent.mkdir(parents=True)
+        (tmp_path / "train" / name).write_bytes(b"no video")
+    with pytest.raises(VidhubError, match="videos in a row cannot be read"):
+        train(tmp_path, tmp_path / "run", val_split="")
+
+
+def test_a_run_that_goes_nan_names_the_batch(root, tmp_path):
+    with pytest.raises(VidhubError, match=r"the loss is (nan|inf) at step \d+ .*\.mp4"):
+        train(root, tmp_path, lr=1e30, optimizer="sgd", epochs=20, ema_decay=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"optimizer": "nonsense"}, InputError, "optimizer 'nonsense'"),
+        ({"schedule": "nonsense"}, InputError, "schedule 'nonsense'"),
+        ({"loss": "cross_entrop"}, UnknownNameError, "cross_entropy"),
+        ({"dataset": "foldr"}, UnknownNameError, "folder"),
+        ({"model": "x3d_xss"}, UnknownNameError, "x3d_xs"),
+        ({"freeze_stages": 9}, InputError, "6 stages"),
+        ({"train_split": "nothing"}, VidhubError, "nothing"),
+    ],
+)
+def test_wrong_recipes_are_told(root, tmp_path, settings, error, message):
+    with pytest.raises(error, match=message):
+        train(root, tmp_path, **settings)
+
+
+# ------------------------------------------------------------------------------------------------------- the settings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"layer_decay": 0.7, "warmup_epochs": 1, "clip_grad": 1.0, "smoothing": 0.1},
+        {"repeats": 2, "grad_checkpointing": True, "cache": 40},
+        {"balance": True, "optimizer": "momentum", "schedule": "multistep", "schedule_args": {"decay_milestones": [1]}},
+        {"precision": "bf16", "views": [2, 1]},
+        {"loss": "class_balanced_focal", "mixup": 0.0, "cutmix": 0.0, "loss_args": {"beta": 0.9, "gamma": 1.0}},
+        {"augment": {"area": [0.5, 1.0], "rand_augment": [2, 9], "erasing": 0.25}, "schedule": "constant"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_settings_run(root, tmp_path, settings):
+    run = train(root, tmp_path, epochs=1, **settings)
+    assert 0 <= run.metrics["top1"] <= 100
+
+
+def test_frozen_parts_keep_their_values(root, tmp_path):
+    settings = {"freeze_stages": 2, "freeze_bn": True, "ema_decay": 0.0, "epochs": 1}
+    torch.manual_seed(0)
+    model = vidhub.create_model("x3d_xs", num_classes=2, depth=0.5)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    after = train(root, tmp_path, model=model, **settings).model.state_dict()
+    changed = {k for k in before if not torch.equal(before[k], after[k])}
+    norms = {f"{name}." for name, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+    assert changed
+    assert not [k for k in changed if k.startswith(("stem.", "layer1.")) or any(k.startswith(n) for n in norms)]
+
+
+def test_learning_rate_follows_the_batch_and_the_schedule(root, tmp_path):
+    settings = {"lr": 0.1, "lr_batch_size": 8, "schedule": "multistep", "epochs": 3, "val_split": ""}
+    run = train(root, tmp_path, **settings, schedule_args={"decay_milestones": [1, 2], "decay_rate": 0.1})
+    rates = [row["lr"] for row in run.history]
+    assert rates == pytest.approx([0.05] * 3 + [0.005] * 3 + [0.0005] * 3)
+
+
+def test_several_data_sets_are_trained_together(root, tmp_path):
+    tables = [{"dataset": "folder", "root": str(root), "weight": 3.0}, {"dataset": "folder", "root": str(root), "weight": 1}]
+    run = train(root, tmp_path, dataset=tables, epochs=1)
+    assert sum("loss" in row for row in run.history) == 6
+
+
+# --------------------------------------------------------------------------------------------------------- other tasks
+
+
+class Boundaries(Dataset):
+    """Feature sequences with a step in them, and where it is: localization in miniature."""
+
+    def __len__(self):
+        return 64
+
+    def __getitem__(self, index):
+        at = int(torch.randint(4, 12, ()))
+        return (torch.arange(16) >= at).float()[None] + 0.1 * torch.randn(1, 16), (torch.arange(16) == at).float()
+
+
+def test_other_tasks_bring_their_loss_and_validation(tmp_path):
+    model = nn.Sequential(nn.Conv1d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv1d(8, 1, 3, padding=1), nn.Flatten())
+
+    def loss(model, batch):
+        features, boundary = batch
+        return nn.functional.binary_cross_entropy_with_logits(model(features), boundary)
+
+    def validate(model):
+        torch.manual_seed(0)
+        samples = [Boundaries()[i] for i in range(32)]
+        found = model(torch.stack([f for f, _ in samples])).argmax(1)
+        return {"hits": float((found == torch.stack([b for _, b in samples]).argmax(1)).float().mean())}
+
+    settings = {"epochs": 20, "batch_size": 8, "lr": 1e-2, "workers": 0, "device": "cpu", "tensorboard": False}
+    run = vidhub.train(
+        model=model, train_set=Boundaries(), loss=loss, validate=validate, out=str(tmp_path), **settings
+    )
+    assert run.best["hits"] > 0.9
+    assert same(weights(tmp_path / "last"), {k: v for k, v in run.model.state_dict().items()})
+    assert Recipe(**settings).epochs == 20

@@ -1,0 +1,102 @@
+"""Files inside zip and tar archives, read in place: ``"ARCHIVE::MEMBER"``."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import tarfile
+import threading
+import zipfile
+from typing import BinaryIO
+
+from ..errors import VideoError
+from .video_io import IMAGE_SUFFIXES, natural_order
+
+SEPARATOR = "::"
+ARCHIVE_SUFFIXES = (".zip", ".tar")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+
+def list_members(archive: str | os.PathLike) -> list[str]:
+    """Names of the files in an archive, in natural order.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it is damaged, or a compressed tar file, in which nothing can be found without unpacking it.
+    """
+    return list(_members(os.fspath(archive), _version(archive)))
+
+
+def open_member(path: str) -> BinaryIO:
+    """The file ``"ARCHIVE::MEMBER"``, in memory, to read and seek.
+
+    Raises:
+        FileNotFoundError: there is no such archive or member.
+        VideoError: the archive is damaged or ends early.
+    """
+    archive, _, name = path.partition(SEPARATOR)
+    members = _members(archive, _version(archive))
+    if name not in members:
+        raise FileNotFoundError(f"there is no {name!r} in the archive {archive!r}.")
+    place = members[name]
+    try:
+        if place is None:
+            with zipfile.ZipFile(archive) as file:
+                return io.BytesIO(file.read(name))
+        with open(archive, "rb") as file:
+            file.seek(place[0])
+            content = file.read(place[1])
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise VideoError(f"{path!r} cannot be unpacked ({error}); get the archive again.") from error
+    if len(content) < place[1]:
+        raise VideoError(f"{archive!r} ends inside {name!r}; get the archive again.")
+    return io.BytesIO(content)
+
+
+def member_frames(path: str) -> list[str]:
+    """The frame images in the folder ``"ARCHIVE::FOLDER"``, in natural order; [] where it is no folder of images."""
+    archive, _, folder = path.partition(SEPARATOR)
+    return [f"{archive}{SEPARATOR}{folder}/{name}" for name in _folders(archive, _version(archive)).get(folder, ())]
+
+
+def _version(archive: str | os.PathLike) -> tuple[int, int]:
+    """What changes when the archive does."""
+    status = os.stat(archive)
+    return status.st_mtime_ns, status.st_size
+
+
+_LOCK = threading.Lock()
+
+
+def _members(archive: str, version: tuple[int, int]) -> dict[str, tuple[int, int] | None]:
+    with _LOCK:  # or every thread would scan a large archive for itself
+        return _scan(archive, version)
+
+
+@functools.lru_cache(maxsize=256)
+def _scan(archive: str, version: tuple[int, int]) -> dict[str, tuple[int, int] | None]:
+    """Of every file in the archive offset and size (tar); a zip file has its own table of contents."""
+    if archive.lower().endswith(_COMPRESSED):
+        raise VideoError(f"{archive!r} is compressed as a whole, so its files cannot be read in place: unpack it.")
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                found = {info.filename: None for info in file.infolist() if not info.is_dir()}
+        else:
+            with tarfile.open(archive, "r:") as file:
+                found = {info.name.removeprefix("./"): (info.offset_data, info.size) for info in file if info.isfile()}
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise VideoError(f"{archive!r} is no readable zip or tar file ({error}); get it again.") from error
+    return {name: found[name] for name in sorted(found, key=natural_order)}
+
+
+@functools.lru_cache(maxsize=16)
+def _folders(archive: str, version: tuple[int, int]) -> dict[str, list[str]]:
+    """The images in each folder."""
+    folders: dict[str, list[str]] = {}
+    for path in _members(archive, version):
+        folder, _, name = path.rpartition("/")
+        if name.lower().endswith(IMAGE_SUFFIXES):
+            folders.setdefault(folder, []).append(name)
+    return folders

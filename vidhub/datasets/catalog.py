@@ -1,0 +1,151 @@
+"""The data sets by name: ``create_dataset``, and what is known of each."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, VidhubError, unknown_name
+from .check import CheckReport, check_videos, read_bad_files, write_bad_files
+from .dataset import RecordDataset, VideoDataset
+from .info import DatasetInfo
+from .records import VideoRecord
+
+_MODULES = ("recognition", "localization", "detection", "skeleton", "audio")
+BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
+
+
+def list_datasets(task: str | None = None) -> list[DatasetInfo]:
+    """Every data set that ``create_dataset`` knows, of one task or of all."""
+    modules = (importlib.import_module(f".{name}", __package__) for name in _MODULES)
+    return [info for module in modules for info in module.DATASETS if task in (None, info.task)]
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """What is known of data set ``name``.
+
+    Raises:
+        UnknownNameError: there is none of this name; near names are suggested.
+    """
+    known = {info.name: info for info in list_datasets()}
+    if name not in known:
+        raise unknown_name("data set", name, known)
+    return known[name]
+
+
+def create_dataset(
+    name: str,
+    root: str | os.PathLike,
+    split: str = "train",
+    transform: Callable[[Any], Any] | None = None,
+    *,
+    bad_files: str | os.PathLike | bool = True,
+    **options: Any,
+) -> VideoDataset | RecordDataset:
+    """A data set by name, read from the publisher's own annotation files.
+
+    Args:
+        name: see ``vidhub data list``; also "folder", "csv", "json", "video_list", "frame_list", "webdataset".
+        root: its folder; ``vidhub data info NAME`` shows the expected layout.
+        split: such as "train" or "val"; each data set names its own.
+        transform: of ``create_transform``; see ``VideoDataset`` and ``RecordDataset``.
+        bad_files: a list that ``vidhub check`` wrote, whose videos are left out; True: ``bad_files.txt`` under the root,
+            where there is one; False: none.
+        options: of the data set's parse function.
+
+    Returns:
+        A ``VideoDataset`` for recognition, else a ``RecordDataset``.
+
+    Raises:
+        UnknownNameError: no such data set or split.
+        InputError: a file is missing or malformed, or an option is not known.
+    """
+    info, root = dataset_info(name), Path(root)
+    if not root.exists():
+        raise InputError(f"there is no folder {str(root)!r} for the data set {name!r}.")
+    if info.splits and split not in info.splits:
+        raise unknown_name(f"split of {name}", split, info.splits)
+    try:
+        records, classes, categories = info.read(root, split, **options)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise InputError(f"the data set {name!r} does not take this option: {error}.") from None
+    listed = root / BAD_FILES if bad_files is True else bad_files
+    if listed and (bad_files is not True or Path(listed).exists()):
+        bad = read_bad_files(listed)
+        records = [record for record in records if record.path not in bad]
+    if records and isinstance(records[0], VideoRecord) or info.task == "recognition":
+        return VideoDataset(records, transform, classes=classes, categories=categories)
+    return RecordDataset(records, transform, classes=classes)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds of one split of a data set."""
+
+    split: str
+    records: int
+    published: int | None  # how many the publisher counts; None: not known
+    missing: int  # records without a file
+    problem: str = ""  # why the split cannot be read
+
+    @property
+    def complete(self) -> bool:
+        """Everything that the annotation files list is there."""
+        return not self.missing and not self.problem
+
+    def cells(self) -> dict[str, str]:
+        """For a table."""
+        published = "-" if self.published is None else str(self.published)
+        state = self.problem or ("complete" if self.complete else f"{self.missing} files are missing")
+        numbers = {"records": str(self.records), "published": published, "missing": str(self.missing)}
+        return {"split": self.split, **numbers, "state": state}
+
+
+def survey(name: str, root: str | os.PathLike) -> list[Survey]:
+    """Read the annotation files of every split under ``root`` and look for the files that they list.
+
+    Splits of which there is nothing at all are left out, unless that is so for every one.
+    """
+    info, found, absent = dataset_info(name), [], []
+    for split in info.splits or ("train", "val", "test"):
+        published = info.counts.get(split)
+        try:
+            records = create_dataset(name, root, split, bad_files=False).records
+        except (VidhubError, OSError) as error:
+            absent.append(Survey(split, 0, published, 0, " ".join(str(error).split())))
+            continue
+        paths = {path for record in records if (path := getattr(record, "path", None))}
+        missing = sum(not os.path.exists(path.partition("::")[0]) for path in paths)
+        found.append(Survey(split, len(records), published, missing))
+    return found or absent
+
+
+def check_dataset(
+    name: str, root: str | os.PathLike, split: str | None = None, *, full: bool = True, workers: int | None = None
+) -> tuple[CheckReport, Path]:
+    """Decode the videos of a split, or of all that are there, and write the bad ones to ``bad_files.txt`` under the root.
+
+    Returns:
+        The report, and the path of the list.
+
+    Raises:
+        InputError: the data set is not one of videos.
+    """
+    splits = [split] if split else [found.split for found in survey(name, root) if not found.problem]
+    records: dict[str, VideoRecord] = {}
+    for part in splits:
+        data = create_dataset(name, root, part, bad_files=False)
+        if not isinstance(data, VideoDataset):
+            raise InputError(f"{name!r} is not a data set of videos, so there is nothing to decode.")
+        records |= {record.name: record for record in data.records}
+    report = check_videos(list(records.values()), workers=workers, full=full)
+    path = Path(root) / BAD_FILES
+    if report.bad:
+        write_bad_files(report, path)
+    return report, path

@@ -1,0 +1,265 @@
+"""Records as a PyTorch data set: ``dataset[i]`` is (clip, target)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+from tqdm.auto import tqdm
+
+from ..errors import InputError, VideoError
+from .archives import member_frames, open_member
+from .records import Label, VideoRecord
+from .video_io import VideoReader
+
+
+class VideoDataset(Dataset):
+    """Labelled videos.
+
+    ``dataset[i]`` is ``(clip, target)``. The clip is what ``transform`` makes of the video: of ``create_transform``
+    (C, T, H, W), or (V, C, T, H, W) in evaluation; any other callable gets all frames as uint8 (T, 3, H, W); without a
+    transform these frames come out. The target is an int64 class, -1 without a label; for several labels float32
+    (num_classes,) of zeros and ones; for labels by category the same, with NaN for the categories not annotated.
+
+    Args:
+        records: of a parse function; ``create_dataset`` calls one.
+        transform: see above.
+        classes: class names in index order.
+        num_classes: number of classes where they have no names.
+        categories: for labels by category, the number of tags in each, in the order of the target.
+
+    Raises:
+        InputError: a label beyond the number of classes.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        transform: Any = None,
+        *,
+        classes: Sequence[str] = (),
+        num_classes: int = 0,
+        categories: dict[str, int] | None = None,
+    ):
+        self.records = list(records)
+        self.transform = transform
+        self.classes = tuple(classes)
+        self.categories = dict(categories or {})
+        self.num_classes = num_classes or len(self.classes) or sum(self.categories.values())
+        self._frames: list[tuple[Tensor, float]] | None = None  # of every video, once cached
+        for record in self.records:
+            _check_label(record, self.num_classes, self.categories)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        try:
+            with self.open(index) as reader:
+                return apply_transform(self.transform, reader), self.target(index)
+        except VideoError as error:
+            path = self.records[index].path
+            raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None
+
+    def open(self, index: int) -> VideoReader | VideoPart:
+        """A reader of video ``index``."""
+        if self._frames is None:
+            return open_video(self.records[index])
+        frames, fps = self._frames[index]
+        return VideoReader(frames, fps=fps)
+
+    def target(self, index: int) -> int | Tensor:
+        """What the network should say of video ``index``."""
+        label = self.records[index].label
+        if label is None or isinstance(label, int):
+            return -1 if label is None else label
+        if isinstance(label, dict):
+            return _tag_target(label, self.categories)
+        return torch.zeros(self.num_classes).index_fill_(0, torch.tensor(label, dtype=torch.int64), 1.0)
+
+    def with_transform(self, transform: Any) -> VideoDataset:
+        """The same videos, not copied, through another transform."""
+        other = copy(self)
+        other.transform = transform
+        return other
+
+    @property
+    def labels(self) -> list[Label]:
+        """The label of each record."""
+        return [record.label for record in self.records]
+
+    def cache(self, short_side: int) -> None:
+        """Decode every video now, and keep its frames in memory at this short side; unreadable ones are left out."""
+        kept, self._frames = [], []
+        for record in tqdm(self.records, desc="decoding", unit="video"):
+            try:
+                with open_video(record) as reader:
+                    frames = reader.get_frames(range(reader.num_frames), size=min(short_side, *reader.size))
+                    self._frames.append((frames, reader.fps))
+                    kept.append(record)
+            except (VideoError, OSError) as error:
+                tqdm.write(f"left out: {error}")
+        self.records = kept
+
+
+class RecordDataset(Dataset):
+    """Records of other tasks: ``dataset[i]`` is what ``transform`` makes of a record, or the record itself."""
+
+    def __init__(
+        self, records: Sequence[Any], transform: Callable[[Any], Any] | None = None, *, classes: Sequence[str] = ()
+    ):
+        self.records = list(records)
+        self.transform = transform
+        self.classes = tuple(classes)
+        self.num_classes = len(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Any:
+        record = self.records[index]
+        return record if self.transform is None else self.transform(record)
+
+
+def join_datasets(datasets: Sequence[VideoDataset]) -> VideoDataset:
+    """Several data sets as one; classes of the same name become one class, and the first set's come first.
+
+    Raises:
+        InputError: one has class names and another has not, or labels by category.
+    """
+    if any(d.categories for d in datasets) or len({bool(d.classes) for d in datasets}) > 1:
+        raise InputError("only data sets with class names, or all without, can be joined.")
+    classes = tuple(dict.fromkeys(name for dataset in datasets for name in dataset.classes))
+    index = {name: i for i, name in enumerate(classes)}
+    records = []
+    for dataset in datasets:
+        table = [index[name] for name in dataset.classes]
+        records += [_relabelled(record, table) for record in dataset.records] if table else dataset.records
+    size = max(dataset.num_classes for dataset in datasets)
+    return VideoDataset(records, datasets[0].transform, classes=classes, num_classes=0 if classes else size)
+
+
+def class_balanced_weights(dataset: VideoDataset) -> list[float]:
+    """How often to draw each video so that every class is drawn equally often.
+
+    Raises:
+        InputError: the videos do not have one label each.
+    """
+    if not all(isinstance(label, int) for label in dataset.labels):
+        raise InputError("classes can be balanced only where every video has one label.")
+    counts = Counter(dataset.labels)
+    return [1 / counts[label] for label in dataset.labels]
+
+
+def apply_transform(transform: Any, reader: VideoReader | VideoPart) -> Any:
+    """What ``transform`` makes of a video; see ``VideoDataset``."""
+    if hasattr(transform, "load"):
+        return transform.load(reader)
+    frames = reader.get_frames(range(reader.num_frames))
+    return frames if transform is None else transform(frames)
+
+
+# ---------------------------------------------------------------------------------------------------- opening videos
+
+
+def open_video(record: VideoRecord) -> VideoReader | VideoPart:
+    """A reader of the video, or of the part of it, that a record names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it cannot be read, or the part lies outside the video.
+    """
+    threads = 1 if get_worker_info() else 0  # loader workers share the cores
+    reader = VideoReader(_source(record), threads=threads)
+    if record.start is None and record.end is None:
+        return reader
+    try:
+        return VideoPart(reader, record.start or 0.0, record.end)
+    except VideoError as error:
+        reader.close()
+        raise VideoError(f"{record.path!r}: {error}") from None
+
+
+def _source(record: VideoRecord) -> Any:
+    if record.template is not None:
+        numbers = range(record.first_frame, record.first_frame + (record.num_frames or 0))
+        names = [record.template.format(number) for number in numbers]
+        if "::" in record.path:
+            return [partial(open_member, f"{record.path}/{name}") for name in names]
+        return [os.path.join(record.path, name) for name in names]
+    if "::" not in record.path:
+        return record.path
+    frames = member_frames(record.path)
+    return [partial(open_member, name) for name in frames] if frames else open_member(record.path)
+
+
+class VideoPart:
+    """The frames of a reader that are shown from ``start`` to ``end`` (seconds), at least one, numbered from 0.
+
+    >>> frames = torch.zeros(90, 3, 8, 8, dtype=torch.uint8)
+    >>> VideoPart(VideoReader(frames, fps=30), 1.0, 2.0).num_frames
+    30
+    """
+
+    def __init__(self, reader: VideoReader, start: float, end: float | None):
+        times = reader.timestamps
+        if start >= reader.duration or (end is not None and end <= start):
+            raise VideoError(f"the part from {start:g} to {end} s is empty: the video lasts {reader.duration:.3f} s.")
+        tolerance = 0.5 / reader.fps  # times in annotations are rounded
+        self.reader = reader
+        self.first = min(int(times.searchsorted(start - tolerance)), len(times) - 1)
+        stop = len(times) if end is None else int(times.searchsorted(end - tolerance))
+        self.num_frames = max(stop - self.first, 1)
+        self.fps = reader.fps
+        self.size = reader.size
+
+    def get_frames(self, indices: Sequence[int], size: int | tuple[int, int] | None = None) -> Tensor:
+        """As ``VideoReader.get_frames``."""
+        return self.reader.get_frames([self.first + int(i) for i in indices], size)
+
+    def close(self) -> None:
+        self.reader.close()
+
+    def __enter__(self) -> VideoPart:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+# ------------------------------------------------------------------------------------------------------------ labels
+
+
+def _check_label(record: VideoRecord, num_classes: int, categories: dict[str, int]) -> None:
+    label = record.label
+    if isinstance(label, dict):
+        for name, tags in label.items():
+            if name in categories and not all(0 <= tag < categories[name] for tag in tags):
+                raise InputError(f"{record.path!r} has tags {tags}, but {name!r} has {categories[name]} of them.")
+    elif label is not None and num_classes:
+        for value in (label,) if isinstance(label, int) else label:
+            if not 0 <= value < num_classes:
+                raise InputError(f"{record.path!r} is of class {value}, but there are {num_classes} classes.")
+
+
+def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -> Tensor:
+    parts = []
+    for name, size in categories.items():
+        part = torch.zeros(size) if name in label else torch.full((size,), torch.nan)
+        parts.append(part.index_fill_(0, torch.tensor(label.get(name, ()), dtype=torch.int64), 1.0))
+    return torch.cat(parts)
+
+
+def _relabelled(record: VideoRecord, table: list[int]) -> VideoRecord:
+    if record.label is None:
+        return record
+    label = table[record.label] if isinstance(record.label, int) else tuple(table[i] for i in record.label)
+    return replace(record, label=label)

@@ -1,0 +1,73 @@
+"""The state of a training run on disk: whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from ..errors import WeightsError
+
+_KEPT = 2  # the newest one, and the one before in case a disk loses it
+
+
+def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
+    """Write everything ``accelerator`` knows of to ``folder/step-...``; called by all processes.
+
+    That is model, optimiser, random states of every process, and the registered objects. The folder is written under
+    another name, flushed to the disk and renamed; older ones are deleted afterwards.
+    """
+    final = folder / f"step-{step:08d}"
+    draft = folder / f"draft-{step:08d}"
+    if accelerator.is_main_process:
+        shutil.rmtree(draft, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(draft))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        for path in draft.rglob("*"):
+            _flush(path)
+        shutil.rmtree(final, ignore_errors=True)
+        draft.rename(final)
+        _flush(folder)
+        for old in list_states(folder)[:-_KEPT]:
+            shutil.rmtree(old)
+        for stale in folder.glob("draft-*"):
+            shutil.rmtree(stale)
+    accelerator.wait_for_everyone()
+
+
+def load_state(accelerator: Accelerator, folder: Path) -> bool:
+    """Restore the newest state in ``folder``; False where there is none.
+
+    Raises:
+        WeightsError: it cannot be read, or belongs to another network, optimiser or number of processes.
+    """
+    states = list_states(folder)
+    if not states:
+        return False
+    try:
+        accelerator.load_state(str(states[-1]))
+    except Exception as error:  # unpickling and shape errors of many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"cannot resume from {str(states[-1])!r} ({type(error).__name__}: {reason}); "
+            "delete it to go on from the one before."
+        ) from error
+    return True
+
+
+def list_states(folder: Path) -> list[Path]:
+    """Complete states, the oldest first."""
+    return sorted(folder.glob("step-*"))
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,458 @@
+"""Scores of a network on a whole data set: measured, saved, resumed, compared and fused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from ..datasets.catalog import create_dataset
+from ..datasets.dataset import VideoDataset
+from ..errors import InputError, VideoError, VidhubError
+from ..metrics import classification as metrics
+from ..models._factory import create_model
+from ..transforms.factory import create_transform
+from .predict import checked_dtype, pick_device
+from .scoring import group_views, score_videos
+
+_SAVE_EVERY = 50  # videos
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of the videos of a data set, and what they are worth."""
+
+    scores: np.ndarray  # float32 (videos, classes): probabilities
+    targets: np.ndarray  # int64 (videos,), or float32 (videos, classes) of zeros, ones, and NaN where not annotated
+    names: tuple[str, ...]  # of the videos
+    classes: tuple[str, ...] = ()
+    categories: dict[str, int] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()  # one sentence for each video that could not be read; they have no scores
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """In percent: top1, top5 and mean_class; for several labels mAP and mmit_mAP; for tags by category its mAP."""
+        return measure(self.scores, self.targets, self.categories)
+
+    @property
+    def confusion(self) -> np.ndarray | None:
+        """How often each class (row) was taken for each (column): int64 (classes, classes); None for several labels."""
+        if self.targets.ndim > 1 or not len(self.targets):
+            return None
+        return metrics.confusion_matrix(self.scores.argmax(1), self.targets, num_classes=self.scores.shape[1])
+
+    def save(self, path: str | Path) -> None:
+        """Write an ``.npz`` file that :func:`load_evaluation` reads; it appears whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
+        about = {"classes": self.classes, "categories": self.categories, "failures": self.failures}
+        np.savez(draft, scores=self.scores, targets=self.targets, names=list(self.names), about=json.dumps(about))
+        draft.replace(path)
+
+
+def load_evaluation(path: str | Path) -> Evaluation:
+    """What ``Evaluation.save`` wrote; ``path`` may also be the folder with ``scores.npz`` in it.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    path = Path(path)
+    path = path / "scores.npz" if path.is_dir() else path
+    try:
+        with np.load(path) as file:
+            about = json.loads(str(file["about"]))
+            names = tuple(file["names"].tolist())
+            return Evaluation(
+                file["scores"],
+                file["targets"],
+                names,
+                tuple(about["classes"]),
+                about["categories"],
+                tuple(about["failures"]),
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{str(path)!r} holds no scores of vidhub eval ({error}).") from error
+
+
+def evaluate(
+    model: nn.Module | str,
+    dataset: Dataset | str,
+    root: str | Path | None = None,
+    split: str = "val",
+    *,
+    views: int | Literal["one", "test"] | tuple[int, int] = "test",
+    out: str | Path | None = None,
+    match_labels: bool = False,
+    batch_size: int = 8,
+    workers: int = 2,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Score every video of a data set, as the published test does.
+
+    Started by ``torchrun`` or ``accelerate launch``, the processes share the videos, and all of them get the result.
+
+    Args:
+        model: of ``create_model``, or a name whose published weights are loaded.
+        dataset: a name of ``vidhub data list`` with ``root`` and ``split``; or a data set.
+        views: "test" for the protocol of the published score (clips x crops); see ``create_transform``.
+        out: folder for scores, metrics and a report. Scores are written as they are made: a run that was interrupted
+            goes on where it stopped.
+        match_labels: where model and data set name the same classes in another order, or the data set has only some of
+            the model's, bring the scores into the data set's order; otherwise that is an error.
+        batch_size: views that go through the network at once.
+        workers: processes that decode; 0: none.
+        device, dtype: see ``predict``.
+        options: of ``create_dataset``.
+
+    Raises:
+        InputError: classes of model and data set do not match; ``out`` holds scores of another model, data set or
+            protocol; an argument of the wrong kind.
+        VideoError: no video at all could be read.
+    """
+    dtype, device = checked_dtype(dtype), pick_device(device, model)
+    rank, world_size, device = _join_processes(device)
+    if not isinstance(model, nn.Module):
+        model = create_model(model, pretrained=True)
+    if isinstance(dataset, str):
+        dataset = create_dataset(dataset, root or "", split, **options)
+    columns = label_columns(model, dataset, match_labels)
+    data = dataset.with_transform(create_transform(model.data_config, views=views))
+    model.to(device)
+
+    store = _Store(Path(out), _fingerprint(model, data, views), rank) if out else None
+    done = store.read() if store else {}
+    todo = [i for i in range(len(data)) if i not in done][rank::world_size]
+    show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
+    for index, scores in tqdm(
+        score_dataset(model, data, todo, batch_size=batch_size, dtype=dtype, workers=workers),
+        total=len(todo),
+        unit="video",
+        disable=not show,
+    ):
+        done[index] = scores
+        if store:
+            store.add(index, scores)
+    if store:
+        store.flush()
+    done = gather_scores(done, world_size)
+    result = collect(data, done, columns)
+    if store and rank == 0:
+        result.save(store.folder / "scores.npz")
+        _write_results(result, store.folder, data, model, views)
+    return result
+
+
+def score_dataset(
+    model: nn.Module,
+    data: VideoDataset,
+    indices: Sequence[int],
+    *,
+    batch_size: int = 8,
+    dtype: torch.dtype | None = None,
+    workers: int = 0,
+) -> Iterator[tuple[int, np.ndarray | str]]:
+    """(index, probabilities float32 (classes,)) of these videos in turn; or the reason why one cannot be read."""
+    loader = DataLoader(
+        _Views(data, indices),
+        batch_size=None,
+        num_workers=min(workers, len(indices)),
+        prefetch_factor=1 if workers and indices else None,  # the views of one video may take gigabytes
+        generator=torch.Generator(),  # leaves the global one alone, on which training goes on
+    )
+    for group in group_views(((index, _error(views)) for index, views in loader), batch_size):
+        readable = [views for _, views in group if isinstance(views, Tensor)]
+        scores = iter(score_videos(model, readable, dtype, batch_size))
+        for index, views in group:
+            yield index, next(scores).numpy() if isinstance(views, Tensor) else str(views)
+
+
+class _Views(Dataset):
+    """(index, views (V, C, T, H, W) or the reason why there are none)."""
+
+    def __init__(self, data: VideoDataset, indices: Sequence[int]):
+        self.data = data
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> tuple[int, Tensor | str]:
+        index = self.indices[position]
+        try:
+            return index, self.data[index][0]
+        except (VideoError, OSError) as error:
+            return index, " ".join(str(error).split())
+
+
+def _error(views: Tensor | str) -> Tensor | VideoError:
+    return VideoError(views) if isinstance(views, str) else views
+
+
+def gather_scores(done: dict[int, Any], world_size: int) -> dict[int, Any]:
+    """The scores of all processes together, in all of them."""
+    if world_size == 1:
+        return done
+    parts: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(parts, done)
+    return {index: scores for part in parts for index, scores in part.items()}
+
+
+def collect(data: VideoDataset, done: dict[int, np.ndarray | str], columns: list[int] | None = None) -> Evaluation:
+    """The scores of a data set by index, as an ``Evaluation``.
+
+    Raises:
+        VideoError: there are none.
+    """
+    readable = [i for i in sorted(done) if not isinstance(done[i], str)]
+    failures = tuple(f"{done[i]}" for i in sorted(done) if isinstance(done[i], str))
+    if not readable:
+        raise VideoError(f"no video of the data set could be read, the first one: {(*failures, 'it is empty')[0]}")
+    scores = np.stack([done[i] for i in readable])
+    targets = [data.target(i) for i in readable]
+    targets = np.stack([t.numpy() for t in targets]) if isinstance(targets[0], Tensor) else np.array(targets)
+    names = tuple(data.records[i].name for i in readable)
+    scores = scores if columns is None else scores[:, columns]
+    return Evaluation(scores, targets, names, data.classes, data.categories, failures)
+
+
+def measure(scores: np.ndarray, targets: np.ndarray, categories: dict[str, int] | None = None) -> dict[str, float]:
+    """See ``Evaluation.metrics``; videos without a label do not count."""
+    if targets.ndim == 1:
+        scores, targets = scores[targets >= 0], targets[targets >= 0]
+        if not len(targets):
+            return {}
+        top = metrics.top_k_accuracy(scores, targets, topk=(1, 5))
+        found = {"top1": top[0], "top5": top[1], "mean_class": metrics.mean_class_accuracy(scores, targets)}
+    elif categories:
+        found = metrics.hvu_mean_average_precision(scores, targets, categories)
+    else:
+        found = {
+            "mAP": metrics.mean_average_precision(scores, targets),
+            "mmit_mAP": metrics.mmit_mean_average_precision(scores, targets),
+        }
+    return {name: 100 * float(value) for name, value in found.items()}
+
+
+def fuse(evaluations: Sequence[Evaluation | str | Path], weights: Sequence[float] | None = None) -> Evaluation:
+    """Late fusion: the weighted sum of the scores of several networks on the videos that all of them have.
+
+    Args:
+        evaluations: of the same data set, or the files and folders they were saved to.
+        weights: one for each; None: all equal.
+
+    Raises:
+        InputError: no video in common, other classes, or other labels of the same video.
+    """
+    parts = [e if isinstance(e, Evaluation) else load_evaluation(e) for e in evaluations]
+    weights = [1.0] * len(parts) if weights is None else list(weights)
+    if len(weights) != len(parts) or not parts:
+        raise InputError(f"fusion takes one weight for each set of scores: {len(parts)} sets, {len(weights)} weights.")
+    keys = _short_names(parts)
+    common = [key for key in keys[0] if all(key in other for other in keys[1:])]
+    if not common:
+        raise InputError("these scores have no video in common, so they cannot be fused.")
+    rows = [[key_of[key] for key in common] for key_of in keys]
+    first = parts[0]
+    for part, row in zip(parts[1:], rows[1:], strict=True):
+        if part.scores.shape[1] != first.scores.shape[1] or part.classes != first.classes:
+            raise InputError("these scores are of different classes, so they cannot be fused.")
+        if not np.array_equal(part.targets[row], first.targets[rows[0]], equal_nan=part.targets.dtype.kind == "f"):
+            raise InputError("the same videos have different labels in these scores.")
+    scores = [part.scores[row] for part, row in zip(parts, rows, strict=True)]
+    names = tuple(first.names[i] for i in rows[0])
+    fused = metrics.fuse_scores(scores, [w / sum(weights) for w in weights]).astype(np.float32)
+    return Evaluation(fused, first.targets[rows[0]], names, first.classes, first.categories)
+
+
+def _short_names(parts: Sequence[Evaluation]) -> list[dict[str, int]]:
+    """The position of each video by its name; by path without suffix and folder where that is unique.
+
+    Streams of a data set lie in folders of their own: rgb/a.mp4 and flow/a.mp4 are the same video.
+    """
+    stems = [[re.sub(r"\.\w+$", "", name.replace("::", "/").rsplit("/", 1)[-1]) for name in part.names] for part in parts]
+    unique = all(len(set(names)) == len(names) for names in stems)
+    return [{key: i for i, key in enumerate(stem if unique else part.names)} for stem, part in zip(stems, parts, strict=True)]
+
+
+# ------------------------------------------------------------------------------------------------------------ labels
+
+
+def label_columns(model: nn.Module, dataset: VideoDataset, match: bool = False) -> list[int] | None:
+    """Which of the model's classes is each class of the data set; None where they are the same, or have no names.
+
+    Raises:
+        InputError: they differ, and ``match`` is False or cannot help.
+    """
+    ours, theirs = tuple(getattr(model, "labels", None) or ()), dataset.classes
+    if not ours or not theirs:
+        if dataset.num_classes and model.num_classes != dataset.num_classes:
+            raise InputError(f"the model has {model.num_classes} classes, the data set {dataset.num_classes}.")
+        return None
+    position = {_plain(name): i for i, name in enumerate(ours)}
+    columns = [position.get(_plain(name)) for name in theirs]
+    if columns == list(range(len(ours))):
+        return None
+    if None in columns:
+        missing = theirs[columns.index(None)]
+        raise InputError(f"the data set's class {missing!r} is not among the model's {len(ours)} classes.")
+    if not match:
+        at = next(i for i, column in enumerate(columns) if column != i) if columns != list(range(len(columns))) else 0
+        raise InputError(
+            f"model and data set do not have the same classes in the same order: class {at} is {ours[at]!r} in the "
+            f"model ({len(ours)} classes) and {theirs[at]!r} in the data set ({len(theirs)}); match_labels=True "
+            "(--match-labels) brings the scores into the data set's order."
+        )
+    return columns
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^0-9a-z]+", "", name.lower())
+
+
+# ------------------------------------------------------------------------------------------------------------- files
+
+
+class _Store:
+    """Scores on disk as they are made, in small files of their own, so that nothing written is ever touched again."""
+
+    def __init__(self, folder: Path, fingerprint: dict[str, Any], rank: int):
+        self.folder = folder
+        self.parts = folder / "parts"
+        self.rank = rank
+        self.waiting: dict[int, np.ndarray | str] = {}
+        self.parts.mkdir(parents=True, exist_ok=True)
+        about = self.parts / "run.json"
+        if about.exists() and json.loads(about.read_text(encoding="utf-8")) != fingerprint:
+            raise InputError(
+                f"{str(folder)!r} holds the scores of another model, data set or protocol; choose another folder, "
+                "or delete it."
+            )
+        _write_text(about, json.dumps(fingerprint))
+
+    def read(self) -> dict[int, np.ndarray | str]:
+        """All scores so far, of all processes."""
+        done: dict[int, np.ndarray | str] = {}
+        for path in sorted(self.parts.glob("*.npz")):
+            with np.load(path) as file:
+                done.update(zip(file["indices"].tolist(), file["scores"], strict=True))
+        return done
+
+    def add(self, index: int, scores: np.ndarray | str) -> None:
+        if not isinstance(scores, str):  # videos that could not be read are tried again
+            self.waiting[index] = scores
+        if len(self.waiting) >= _SAVE_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.waiting:
+            return
+        indices, scores = list(self.waiting), np.stack(list(self.waiting.values()))
+        path = self.parts / f"{indices[0]:09d}-{self.rank}.npz"
+        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        with draft.open("wb") as file:
+            np.savez(file, indices=indices, scores=scores)
+        draft.replace(path)
+        self.waiting = {}
+
+
+def _fingerprint(model: nn.Module, data: VideoDataset, views: Any) -> dict[str, Any]:
+    """What scores depend on."""
+    weights, records = hashlib.sha256(), hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        weights.update(name.encode())
+        weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    for record in data.records:
+        records.update(repr(record).encode())
+    return {
+        "arch": getattr(model, "arch", type(model).__name__),
+        "weights": weights.hexdigest(),
+        "records": records.hexdigest(),
+        "views": list(views) if isinstance(views, tuple) else views,
+        "data_config": repr(model.data_config),
+    }
+
+
+def _write_results(result: Evaluation, folder: Path, data: VideoDataset, model: nn.Module, views: Any) -> None:
+    from .report import write_report
+
+    _write_text(folder / "metrics.json", json.dumps(result.metrics, indent=2) + "\n")
+    _write_text(folder / "failures.txt", "".join(f"{text}\n" for text in result.failures))
+    write_report(
+        folder / "report.html",
+        title=f"{getattr(model, 'arch', type(model).__name__)}: {len(result.names)} videos",
+        history=[],
+        metrics=result.metrics,
+        classes=result.classes or None,
+        confusion=result.confusion,
+        worst=worst_clips(result, data),
+        summary={"views": views, "videos": len(result.names), "not readable": len(result.failures)},
+    )
+
+
+def _write_text(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def worst_clips(result: Evaluation, data: VideoDataset, count: int = 12) -> list[Any]:
+    """The videos whose own class got the least probability, with their middle frames, for the report."""
+    from .report import WorstClip
+
+    if result.targets.ndim > 1:
+        return []
+    rows = np.flatnonzero(result.targets >= 0)
+    of_truth = result.scores[rows, result.targets[rows]]
+    wrong = result.scores[rows].argmax(1) != result.targets[rows]
+    rows, of_truth = rows[wrong], of_truth[wrong]
+    positions = {record.name: i for i, record in enumerate(data.records)}
+    clips = []
+    for i in of_truth.argsort(kind="stable")[:count]:
+        row = rows[i]
+        truth, guess = (_class_name(result.classes, int(c)) for c in (result.targets[row], result.scores[row].argmax()))
+        picture = _middle_frame(data, positions[result.names[row]])
+        clips.append(WorstClip(result.names[row], truth, guess, float(of_truth[i]), picture))
+    return clips
+
+
+def _class_name(classes: Sequence[str], index: int) -> str:
+    return classes[index] if index < len(classes) else f"class {index}"
+
+
+def _middle_frame(data: VideoDataset, index: int) -> np.ndarray | None:
+    """uint8 (H, W, 3), short side 160."""
+    try:
+        with data.open(index) as reader:
+            frames = reader.get_frames([reader.num_frames // 2], size=160)
+    except (VidhubError, OSError):
+        return None
+    return frames[0].permute(1, 2, 0).numpy()
+
+
+# --------------------------------------------------------------------------------------------------------- processes
+
+
+def _join_processes(device: torch.device) -> tuple[int, int, torch.device]:
+    """(rank, number of processes, device of this one), where ``torchrun`` or ``accelerate launch`` started several."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return 0, 1, device
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device.type == "cpu")
+    return state.process_index, state.num_processes, state.device

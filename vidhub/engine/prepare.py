@@ -1,0 +1,156 @@
+"""From a recipe to the objects of a run: data sets, network, loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.utils.data import Dataset, default_collate
+
+from ..datasets.catalog import create_dataset
+from ..datasets.dataset import RecordDataset, VideoDataset, class_balanced_weights, join_datasets
+from ..errors import InputError, unknown_name
+from ..models._factory import create_model
+from ..transforms.factory import create_transform
+from ..weights.types import DataConfig
+from . import losses
+from .recipe import Recipe
+
+_LOSSES = {
+    "cross_entropy": losses.cross_entropy,
+    "binary_cross_entropy": losses.binary_cross_entropy,
+    "class_balanced_focal": losses.class_balanced_focal,
+    "hvu": losses.hvu_loss,
+}
+
+
+def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, list[float] | None]:
+    """The training set, and how often to draw each sample (None: once an epoch).
+
+    Raises:
+        InputError: it is empty, or holds videos without a label.
+    """
+    weights = None
+    if isinstance(recipe.dataset, str):
+        data = create_dataset(recipe.dataset, recipe.root, recipe.train_split, **recipe.dataset_args)
+    else:
+        parts, shares = [], []
+        for table in recipe.dataset:
+            table = {"root": recipe.root, "split": recipe.train_split, "weight": 0.0, **recipe.dataset_args, **table}
+            shares.append(float(table.pop("weight")))
+            parts.append(create_dataset(table.pop("dataset"), table.pop("root"), table.pop("split"), **table))
+        data = join_datasets(parts)
+        if any(shares):
+            weights = [share / len(part) for share, part in zip(shares, parts, strict=True) for _ in range(len(part))]
+    if len(data) == 0:
+        raise InputError(f"the training set ({recipe.dataset}, {recipe.train_split!r} in {recipe.root!r}) is empty.")
+    if isinstance(data, VideoDataset) and None in data.labels:
+        unlabelled = data.records[data.labels.index(None)]
+        raise InputError(f"{unlabelled.path!r} has no label, which training needs.")
+    if recipe.balance:
+        weights = class_balanced_weights(data)
+    return data, weights
+
+
+def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | RecordDataset | None:
+    """The validation set of the first data set of the recipe; None where the recipe wants none.
+
+    Raises:
+        InputError: its classes are not those of the training set.
+    """
+    if not recipe.val_split:
+        return None
+    table = {"dataset": recipe.dataset, "root": recipe.root, "val_split": recipe.val_split, **recipe.dataset_args}
+    if not isinstance(recipe.dataset, str):
+        table |= {k: v for k, v in recipe.dataset[0].items() if k not in ("split", "weight")}
+    data = create_dataset(table.pop("dataset"), table.pop("root"), table.pop("val_split"), **table)
+    if isinstance(data, VideoDataset) and data.classes != train_set.classes:
+        extra = next(iter(set(data.classes) ^ set(train_set.classes)), "their order")
+        raise InputError(f"training and validation set do not have the same classes: they differ in {extra!r}.")
+    return data
+
+
+def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
+    """The recipe's network with a class for each of the training set, and its data configuration."""
+    args = dict(recipe.model_args)
+    if getattr(train_set, "num_classes", 0):
+        args.setdefault("num_classes", train_set.num_classes)
+    model = create_model(recipe.model, recipe.pretrained, **args)
+    model.labels = getattr(train_set, "classes", ()) or None
+    model.data_config = changed_data_config(model.data_config, recipe)
+    if _kind_of_labels(train_set) is not int:
+        model.data_config = replace(model.data_config, activation="sigmoid")
+    return model
+
+
+def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
+    """``config`` with the recipe's frames, stride and size; without a ``resize`` the margin around the crop is 1/7."""
+    names = ("num_frames", "stride", "size", "resize")
+    changes: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name)}
+    if recipe.size:
+        changes = {"resize": recipe.size * 8 // 7, "test_size": None, **changes}
+    return replace(config, **changes)
+
+
+def set_transforms(recipe: Recipe, config: DataConfig, train_set: Dataset, val_set: Dataset | None) -> None:
+    """Give data sets of videos that have no transform the recipe's."""
+    for data in (train_set, val_set):
+        if isinstance(data, VideoDataset) and recipe.cache:
+            data.cache(recipe.cache)
+    if isinstance(train_set, VideoDataset) and train_set.transform is None:
+        train_set.transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)
+    if isinstance(val_set, VideoDataset) and val_set.transform is None:
+        val_set.transform = create_transform(config, views=recipe.views)
+
+
+def collate_clips(samples: list[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
+    """Clips (B, C, T, H, W) and targets; the random clips of one video, (R, C, T, H, W), each count as a sample."""
+    clips, targets = default_collate(samples)
+    if clips.ndim == 6:
+        targets = targets.repeat_interleave(clips.shape[1], 0)
+        clips = clips.flatten(0, 1)
+    return clips, targets
+
+
+def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Module, Any], Tensor]:
+    """``loss(model, (clips, targets))``: the recipe's, or the one that the labels ask for.
+
+    Raises:
+        UnknownNameError: no loss of this name.
+        InputError: it does not take these arguments.
+    """
+    kind = _kind_of_labels(train_set)
+    usual = {dict: "hvu", tuple: "binary_cross_entropy"}.get(kind, "cross_entropy")
+    name, args = recipe.loss or usual, dict(recipe.loss_args)
+    if name not in _LOSSES:
+        raise unknown_name("loss", name, _LOSSES)
+    if "weight" in args:
+        args["weight"] = torch.tensor(args["weight"])
+    if name == "hvu":
+        args = {"categories": train_set.categories, **args}
+    elif name != "class_balanced_focal":
+        args = {"smoothing": recipe.smoothing, **args}
+    elif "samples_per_class" not in args:
+        args["samples_per_class"] = [train_set.labels.count(i) for i in range(train_set.num_classes)]
+    function = _LOSSES[name]
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        clips, targets = batch
+        moved = {k: v.to(clips.device) if isinstance(v, Tensor) else v for k, v in args.items()}
+        return function(model(clips), targets, **moved)
+
+    return loss
+
+
+def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
+    """Classes (B,) as float (B, num_classes) of zeros and ones, which can be mixed; others as they are."""
+    return one_hot(targets, num_classes).float() if targets.ndim == 1 else targets
+
+
+def _kind_of_labels(data: Dataset) -> type:
+    labels = getattr(data, "labels", None)
+    return type(labels[0]) if labels else int

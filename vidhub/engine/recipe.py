@@ -1,0 +1,208 @@
+"""A training run in one flat table: ``Recipe``, its YAML form, and the published recipes that come with vidhub."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import InputError, unknown_name
+
+Views = int | str | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on. The keys of a YAML recipe, of ``--set`` and of ``vidhub.train`` are these.
+
+    Steps are updates of the weights. One step sees ``batch_size * accumulate`` videos in each process.
+    """
+
+    # network
+    model: str = "x3d_xs"
+    pretrained: bool | str = False  # published weights, or "timm:NAME" to inflate an ImageNet network
+    model_args: dict[str, Any] = field(default_factory=dict)
+
+    # data: a name of `vidhub data list`, or a list of tables {dataset, root, split, weight, ...} to train on together
+    dataset: str | list[dict[str, Any]] = "folder"
+    root: str = ""
+    train_split: str = "train"
+    val_split: str = "val"  # "": no validation
+    dataset_args: dict[str, Any] = field(default_factory=dict)
+    num_frames: int | None = None  # changes to the network's own data configuration
+    stride: int | None = None
+    size: int | None = None
+    resize: int | None = None
+    augment: dict[str, Any] = field(default_factory=dict)  # of `create_transform(training=True)`
+    repeats: int = 1  # random clips of each video that is decoded (repeated augmentation)
+    balance: bool = False  # draw every class equally often
+    views: Views = 1  # of validation
+    cache: int = 0  # keep decoded videos in memory with this short side; 0: decode every time
+    workers: int = 2
+
+    # optimisation
+    epochs: int = 30
+    batch_size: int = 8
+    accumulate: int = 1  # batches of a step
+    optimizer: str = "adamw"  # timm's names
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    lr: float = 1e-3
+    lr_batch_size: int = 0  # clips of a step for which `lr` is meant, scaled linearly; 0: take `lr` as it is
+    weight_decay: float = 0.05
+    decay_all: bool = False  # decay biases and norms too
+    layer_decay: float = 1.0  # factor on the learning rate from each layer to the one before it
+    schedule: str = "cosine"  # cosine, step, multistep, constant and others of timm
+    schedule_args: dict[str, Any] = field(default_factory=dict)  # in epochs: decay_milestones, decay_rate, ...
+    warmup_epochs: float = 0.0
+    warmup_lr: float = 0.0
+    min_lr: float = 0.0
+    clip_grad: float = 0.0  # largest norm of the gradient; 0: no limit
+    loss: str = ""  # cross_entropy, binary_cross_entropy, class_balanced_focal, hvu; "": as the labels ask for
+    loss_args: dict[str, Any] = field(default_factory=dict)
+    smoothing: float = 0.0
+    mixup: float = 0.0  # alpha
+    cutmix: float = 0.0  # alpha
+    ema_decay: float = 0.0  # of the moving average of the weights; 0: none
+    freeze_stages: int = 0  # the stem and the first stages keep their weights: 1 is the stem alone
+    freeze_bn: bool = False
+    sync_bn: bool = False
+    grad_checkpointing: bool = False
+    precision: str = "no"  # no, fp16 or bf16
+
+    # the run
+    seed: int = 0
+    val_every: int = 1  # epochs
+    save_every: int = 0  # steps between checkpoints; 0: one at the end of every epoch
+    log_every: int = 10  # steps
+    tensorboard: bool = True
+    out: str = "runs/train"
+    device: str = ""  # "cpu" stays off the GPUs
+
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            object.__setattr__(self, key.name, _converted(key.name, getattr(self, key.name), _TYPES[key.name]))
+        positive = ("epochs", "batch_size", "accumulate", "repeats", "val_every", "log_every")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.precision not in ("no", "fp16", "bf16"):
+            raise InputError(f"precision must be no, fp16 or bf16, not {self.precision!r}.")
+
+    def to_yaml(self, all_keys: bool = False) -> str:
+        """As YAML that ``read_recipe`` reads back: the keys that differ from the defaults, or all."""
+        default = asdict(Recipe())
+        wanted = {name: value for name, value in asdict(self).items() if all_keys or value != default[name]}
+        return yaml.safe_dump(_plain(wanted), sort_keys=False, allow_unicode=True)
+
+
+_TYPES = typing.get_type_hints(Recipe)
+
+
+def read_recipe(source: str | os.PathLike, settings: Iterable[str] = (), **changes: Any) -> Recipe:
+    """The recipe of a YAML file, or a published one by name, with changes.
+
+    Args:
+        source: a path, or a name of ``published_recipes()``.
+        settings: ``"key=value"`` texts as given to ``--set``; values are YAML, and ``key.part=value`` reaches into
+            tables such as ``model_args``.
+        changes: keys and values.
+
+    Raises:
+        InputError: no such file, no YAML, or a value of the wrong kind.
+        UnknownNameError: an unknown key.
+
+    >>> read_recipe("slowonly_r50_k400", ["lr=0.01", "model_args.dropout=0.8"]).lr
+    0.01
+    """
+    recipe = Recipe(**_known(_read_yaml(source))) if source else Recipe()
+    return change_recipe(recipe, settings, **changes)
+
+
+def change_recipe(recipe: Recipe, settings: Iterable[str] = (), **changes: Any) -> Recipe:
+    """``recipe`` with other values; see :func:`read_recipe`."""
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"a setting is KEY=VALUE, not {text!r}.")
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"the value of {text!r} cannot be read; put it in quotes.") from None
+        key, dot, part = key.strip().partition(".")
+        if dot:
+            table = getattr(recipe, *_known({key: None}))
+            if not isinstance(table, dict):
+                raise InputError(f"{key!r} has no parts that could be set; set {key}=VALUE.")
+            value = {**table, part: value}
+        changes = {**changes, key: value}
+        recipe, changes = replace(recipe, **_known(changes)), {}
+    return replace(recipe, **_known(changes))
+
+
+def published_recipes() -> list[str]:
+    """Names of the recipes that come with vidhub."""
+    return sorted(path.name[: -len(".yaml")] for path in _folder().iterdir() if path.name.endswith(".yaml"))
+
+
+def _folder():
+    return importlib.resources.files(__package__.rpartition(".")[0]) / "recipes"
+
+
+def _read_yaml(source: str | os.PathLike) -> dict[str, Any]:
+    path = Path(source)
+    if not path.suffix:
+        if source not in published_recipes():
+            raise unknown_name("recipe", str(source), published_recipes())
+        path = _folder() / f"{source}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the recipe {str(source)!r} ({error}).") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{str(source)!r} is no YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{str(source)!r} is no recipe: it must hold keys and values such as 'model: x3d_xs'.")
+    return content
+
+
+def _known(changes: dict[str, Any]) -> dict[str, Any]:
+    for name in changes:
+        if name not in _TYPES:
+            raise unknown_name("key of a recipe", str(name), _TYPES)
+    return changes
+
+
+def _converted(name: str, value: Any, kind: Any) -> Any:
+    """``value`` as one of the types that ``kind`` allows. YAML reads 1e-3 as text and (3, 1) as a list."""
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    plain = [typing.get_origin(k) or k for k in kinds]
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, list) and tuple in plain:
+        value = tuple(value)
+    for k in plain:
+        if isinstance(value, k) and not (isinstance(value, bool) and k is int):
+            return value
+    if float in plain and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    if int in plain and isinstance(value, float) and value == int(value):
+        return int(value)
+    wanted = " or ".join(k.__name__.replace("NoneType", "null") for k in plain)
+    raise InputError(f"{name} must be {wanted}, not {value!r}.")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, which is what YAML has."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

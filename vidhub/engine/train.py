@@ -1,0 +1,378 @@
+"""Training: one loop for every network, on one or many processes, that can be killed and resumed at any moment."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import send_to_device, set_seed
+from timm.utils import ModelEmaV3, distribute_bn
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+from tqdm.auto import tqdm
+
+from ..datasets.dataset import VideoDataset
+from ..errors import InputError, VideoError, VidhubError
+from ..models._hub import save_checkpoint
+from ..transforms.mixing import random_mix
+from ..weights.files import write_safetensors
+from . import prepare
+from .checkpoints import list_states, load_state, save_state
+from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
+from .loading import Batch, training_loader
+from .logs import RunLog
+from .optim import create_optimizer, create_schedule, freeze, train_mode
+from .recipe import Recipe, change_recipe, read_recipe
+from .report import write_report
+from .sync_batch_norm import convert_sync_batch_norm
+
+Loss = Callable[[nn.Module, Any], Tensor]
+Validate = Callable[[nn.Module], dict[str, float]]
+
+# keys that may differ when a run is resumed, since they do not change its result
+_FREE_KEYS = {"workers", "device", "tensorboard", "log_every", "save_every", "root", "out"}
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished run. ``create_model("local-dir:FOLDER")`` builds the best network, ``.../last`` the final one."""
+
+    folder: Path
+    model: nn.Module  # the final one; in moving average where the recipe asks for it
+    metrics: dict[str, float]  # of the last validation; {} without one
+    best: dict[str, float]  # of the best validation
+    history: list[dict[str, Any]]  # the rows of log.csv
+
+
+def train(
+    recipe: Recipe | str | os.PathLike | None = None,
+    *,
+    model: nn.Module | str | None = None,
+    train_set: Dataset | None = None,
+    val_set: Dataset | None = None,
+    loss: Loss | str | None = None,
+    validate: Validate | None = None,
+    collate: Callable[[list[Any]], Any] | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    **settings: Any,
+) -> TrainingRun:
+    """Train a network.
+
+    Started by ``torchrun`` or ``accelerate launch``, all processes share each step. A step depends on the seed and its
+    number alone, so a run that was killed and resumed ends with the same weights as one that was not.
+
+    Args:
+        recipe: a ``Recipe``, a YAML file, or the name of a published recipe; None: the defaults.
+        model: of ``create_model``, in the place of the recipe's; or its name.
+        train_set, val_set: any data sets, in the place of the recipe's. A ``VideoDataset`` without a transform gets the
+            recipe's.
+        loss: ``loss(model, batch) -> scalar`` for tasks other than classification, or the name of a loss.
+        validate: ``validate(model) -> {"name": number}`` in the place of the scores on the validation set, called by
+            every process. The first number says which weights are the best: the larger, the better.
+        collate: makes a batch of a list of samples.
+        resume: go on from the last checkpoint in ``out``, where there is one.
+        progress: show a bar; None: if stderr is a terminal.
+        settings: keys of ``Recipe``.
+
+    Raises:
+        InputError, UnknownNameError: recipe, data and model do not fit together, or ``out`` holds another run.
+        VidhubError: the loss is not finite; the message names the batch.
+    """
+    if isinstance(model, str):
+        settings["model"], model = model, None
+    if isinstance(loss, str):
+        settings["loss"], loss = loss, None
+    recipe = change_recipe(recipe if isinstance(recipe, Recipe) else read_recipe(recipe or ""), **settings)
+    run = _Run(recipe, model, train_set, val_set, loss, validate, collate, resume, progress)
+    while run.state.step < run.num_steps:
+        run.step()
+        epoch, position = divmod(run.state.step, run.epoch_length)
+        if position == 0 and run.can_validate and (epoch % recipe.val_every == 0 or epoch == recipe.epochs):
+            run.validate()
+        due = run.state.step % recipe.save_every == 0 if recipe.save_every else position == 0
+        if due or run.state.step == run.num_steps:
+            run.save()
+    return run.finish()
+
+
+@dataclass
+class _Progress:
+    """What a checkpoint holds besides model, optimiser, schedule and random states."""
+
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
+    best: dict[str, float] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)  # of the log
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+class _Run:
+    """A run: built from a recipe, then ``step``, ``validate`` and ``save`` as often as due, then ``finish``."""
+
+    def __init__(self, recipe: Recipe, model, train_set, val_set, loss, validate, collate, resume, progress):
+        self.recipe = recipe
+        self.out = Path(recipe.out)
+        if list_states(self.out / "checkpoints") and not resume:
+            raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
+        # a second run in one process may want another precision or device
+        AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+        self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=recipe.device == "cpu")
+        self.main, self.world_size = self.accelerator.is_main_process, self.accelerator.num_processes
+        set_seed(recipe.seed)
+
+        weights = None
+        if train_set is None:
+            train_set, weights = prepare.open_training_set(recipe)
+            val_set = prepare.open_validation_set(recipe, train_set) if val_set is None else val_set
+        model = prepare.create_network(recipe, train_set) if model is None else model
+        if not validate or isinstance(train_set, VideoDataset):
+            prepare.set_transforms(recipe, getattr(model, "data_config", None), train_set, val_set)
+        self.train_set, self.val_set, self.custom_validate = train_set, val_set, validate
+        self.can_validate = bool(validate or isinstance(val_set, VideoDataset))
+        self.loss = loss or prepare.classification_loss(recipe, train_set)
+        clips_per_step = recipe.batch_size * recipe.accumulate * self.world_size
+        self.epoch_length = max(1, len(train_set) // clips_per_step)
+        self.num_steps = recipe.epochs * self.epoch_length
+
+        freeze(model, recipe.freeze_stages, recipe.freeze_bn)
+        if recipe.grad_checkpointing:
+            model.set_grad_checkpointing()
+        if recipe.sync_bn and self.world_size > 1:
+            model = convert_sync_batch_norm(model, self.accelerator.device)
+        self.model = _channels_last(model).to(self.accelerator.device)
+        self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+        optimizer = create_optimizer(self.model, recipe, self.world_size)
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length)
+        self.state = _Progress()
+        self.accelerator.register_for_checkpointing(self.state, self.schedule, *([self.ema] if self.ema else []))
+        set_seed(recipe.seed, device_specific=True)  # dropout differs between processes
+
+        if self.main:
+            self.out.mkdir(parents=True, exist_ok=True)
+            _keep_recipe(recipe, self.out / "recipe.yaml", resume)
+        if resume and load_state(self.accelerator, self.out / "checkpoints") and self.main:
+            print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
+        self.log = RunLog(self.out, self.state.rows, recipe.tensorboard) if self.main else None
+        self.batches = iter(
+            training_loader(
+                train_set,
+                batch_size=recipe.batch_size,
+                batches=range(self.state.step * recipe.accumulate, self.num_steps * recipe.accumulate),
+                epoch_length=self.epoch_length * recipe.accumulate,
+                seed=recipe.seed,
+                weights=weights,
+                rank=self.accelerator.process_index,
+                world_size=self.world_size,
+                workers=recipe.workers,
+                collate=collate or (prepare.collate_clips if isinstance(train_set, VideoDataset) else default_collate),
+                pin_memory=self.accelerator.device.type == "cuda",
+            )
+        )
+        show = self.main and (sys.stderr.isatty() if progress is None else progress)
+        self.bar = tqdm(total=self.num_steps, initial=self.state.step, unit="step", disable=not show)
+        self.evaluation: Evaluation | None = None
+        self.losses: list[Tensor] = []  # since the last row of the log
+        self.waited, self.since = 0.0, time.perf_counter()  # seconds spent waiting for data, and since when
+
+    def step(self) -> None:
+        """One update of the weights."""
+        recipe = self.recipe
+        train_mode(self.model, recipe.freeze_stages, recipe.freeze_bn)
+        for part in range(recipe.accumulate):
+            batch = self._next_batch()
+            data = send_to_device(batch.data, self.accelerator.device, non_blocking=True)
+            if recipe.mixup or recipe.cutmix:
+                data = self._mix(data, self.state.step * recipe.accumulate + part)
+            last = part == recipe.accumulate - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                loss = self.loss(self.wrapped, data)
+                self._check_finite(loss, batch)
+                self.accelerator.backward(loss / recipe.accumulate)
+            self.losses.append(loss.detach())
+        if recipe.clip_grad:
+            self.accelerator.clip_grad_norm_(self.wrapped.parameters(), recipe.clip_grad)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        lr = max(group["lr"] for group in self.optimizer.param_groups)
+        self.state.step += 1
+        self.schedule.step_update(self.state.step)
+        if self.ema:
+            self.ema.update(self.model, self.state.step)
+        self.bar.update()
+        if self.state.step % recipe.log_every == 0 or self.state.step % self.epoch_length == 0:
+            self._log_step(lr)
+
+    def validate(self) -> None:
+        """Score the validation set; the best weights so far go to ``out``."""
+        if self.world_size > 1:
+            distribute_bn(self.trained, self.world_size)  # statistics of batch norms: those of the first process
+        if self.custom_validate:
+            scores = self.custom_validate(self.trained)
+        else:
+            self.evaluation = self._evaluate()
+            scores = {**self.evaluation.metrics, "loss": _log_loss(self.evaluation)}
+        self.state.metrics = scores
+        self._add_row({f"val_{name}": value for name, value in scores.items()})
+        if not self.state.best or _rank_of(scores) > _rank_of(self.state.best):
+            self.state.best = scores
+            self._save_model(self.out)
+        self.waited, self.since = 0.0, time.perf_counter()
+
+    def save(self) -> None:
+        """Write a checkpoint from which the run can be resumed."""
+        save_state(self.accelerator, self.out / "checkpoints", self.state.step)
+
+    def finish(self) -> TrainingRun:
+        """Write the final weights and the report."""
+        self.bar.close()
+        state = self.state
+        if not self.can_validate:
+            self._save_model(self.out)
+        self._save_model(self.out / "last")
+        if self.evaluation is None and isinstance(self.val_set, VideoDataset) and not self.custom_validate:
+            self.evaluation = self._evaluate()  # a run that was resumed at its end
+        if self.main:
+            self.log.close()
+            replaced = _count_lines(self.out / "unreadable.txt")
+            if replaced:
+                print(f"{replaced} unreadable videos were replaced: see {self.out / 'unreadable.txt'}", file=sys.stderr)
+            evaluation = self.evaluation
+            write_report(
+                self.out / "report.html",
+                title=f"{self.recipe.model}: {state.step} steps",
+                history=state.rows,
+                metrics=state.metrics,
+                classes=evaluation and (evaluation.classes or None),
+                confusion=evaluation and evaluation.confusion,
+                worst=worst_clips(evaluation, self.val_set) if evaluation else (),
+                summary={**asdict(self.recipe), "unreadable videos": replaced, "processes": self.world_size},
+            )
+        self.accelerator.wait_for_everyone()
+        return TrainingRun(self.out, self.trained.eval(), state.metrics, state.best, state.rows)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The weights that count: the moving average where there is one."""
+        return self.ema.module if self.ema else self.model
+
+    def _next_batch(self) -> Batch:
+        started = time.perf_counter()
+        batch = next(self.batches)
+        self.waited += time.perf_counter() - started
+        if batch.failures:
+            with (self.out / "unreadable.txt").open("a", encoding="utf-8") as file:
+                file.writelines(f"{text}\n" for text in batch.failures)
+            tqdm.write("\n".join(f"replaced by another video: {text}" for text in batch.failures), file=sys.stderr)
+        if batch.data is None:
+            raise VideoError(f"{len(batch.failures)} videos in a row cannot be read, the last: {batch.failures[-1]}")
+        return batch
+
+    def _mix(self, data: tuple[Tensor, Tensor], number: int) -> tuple[Tensor, Tensor]:
+        """Mixup and cutmix, drawn alike in all processes."""
+        seed = np.random.SeedSequence([self.recipe.seed, number, 1]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(seed >> 1))
+        targets = prepare.soft_targets(data[1], self.train_set.num_classes)
+        alphas = {"mixup_alpha": self.recipe.mixup, "cutmix_alpha": self.recipe.cutmix}
+        return random_mix(data[0], targets, **alphas, generator=generator)
+
+    def _check_finite(self, loss: Tensor, batch: Batch) -> None:
+        if math.isfinite(loss.item()):
+            return
+        records = getattr(self.train_set, "records", None)
+        names = [getattr(records[i], "name", f"sample {i}") if records else f"sample {i}" for i in batch.indices]
+        raise VidhubError(
+            f"the loss is {loss.item()} at step {self.state.step + 1} (epoch {self.state.step // self.epoch_length + 1}) "
+            f"on the batch {', '.join(names)}; look at these, lower lr, set clip_grad, or use bf16 in the place of fp16."
+        )
+
+    def _log_step(self, lr: float) -> None:
+        mean = self.accelerator.reduce(torch.stack(self.losses).mean(), "mean").item()
+        seconds = time.perf_counter() - self.since
+        clips = len(self.losses) * self.recipe.batch_size * self.recipe.repeats * self.world_size
+        rates = {"clips_per_second": round(clips / seconds, 3), "waiting": round(self.waited / seconds, 4)}
+        self._add_row({"loss": mean, "lr": lr, **rates})
+        shown = {f"val_{name}": f"{value:.4g}" for name, value in self.state.metrics.items()}
+        self.bar.set_postfix(epoch=self.state.step // self.epoch_length, loss=f"{mean:.3f}", lr=f"{lr:.2g}", **shown)
+        self.losses, self.waited, self.since = [], 0.0, time.perf_counter()
+
+    def _add_row(self, values: dict[str, float]) -> None:
+        row = {"step": self.state.step, "epoch": round(self.state.step / self.epoch_length, 4), **values}
+        if self.main:
+            self.log.add(row)  # to state.rows too
+
+    def _evaluate(self) -> Evaluation:
+        share = range(self.accelerator.process_index, len(self.val_set), self.world_size)
+        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.recipe.precision)
+        batch_size = self.recipe.batch_size * 2  # no gradients to keep
+        scored = score_dataset(
+            self.trained, self.val_set, share, batch_size=batch_size, dtype=dtype, workers=self.recipe.workers
+        )
+        return collect(self.val_set, gather_scores(dict(scored), self.world_size))
+
+    def _save_model(self, folder: Path) -> None:
+        if not self.main:
+            return
+        if hasattr(self.trained, "arch"):
+            save_checkpoint(self.trained, folder)
+        else:  # a network that is not vidhub's
+            folder.mkdir(parents=True, exist_ok=True)
+            write_safetensors(self.trained.state_dict(), folder / "model.safetensors", {"format": "pt"})
+
+
+def _channels_last(model: nn.Module) -> nn.Module:
+    """Convolutions run fastest with channels innermost, on CPUs and GPUs."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in model.parameters():
+        if parameter.ndim in layouts:
+            parameter.data = parameter.data.to(memory_format=layouts[parameter.ndim])
+    return model
+
+
+def _keep_recipe(recipe: Recipe, path: Path, resume: bool) -> None:
+    """Write the recipe beside its results; on resuming, see that it is the same."""
+    if resume and path.exists():
+        before, now = asdict(read_recipe(path)), asdict(recipe)
+        changed = [name for name in now if name not in _FREE_KEYS and before[name] != now[name]]
+        if changed:
+            what = ", ".join(f"{name} ({before[name]!r}, now {now[name]!r})" for name in changed)
+            raise InputError(f"cannot resume {recipe.out!r}, which was started with another {what}.")
+    draft = path.with_suffix(".tmp")
+    draft.write_text(recipe.to_yaml(), encoding="utf-8")
+    draft.replace(path)
+
+
+def _rank_of(scores: dict[str, float]) -> tuple[float, float]:
+    """The first number; of equally good ones the smaller loss."""
+    return next(iter(scores.values()), 0.0), -scores.get("loss", 0.0)
+
+
+def _log_loss(evaluation: Evaluation) -> float:
+    """Mean negative log-probability of what is true; of several classes at once, mean over all that are annotated."""
+    scores = evaluation.scores.astype(np.float64).clip(1e-12, 1 - 1e-12)
+    targets = evaluation.targets
+    if targets.ndim == 1:
+        rows = np.flatnonzero(targets >= 0)
+        return float(-np.log(scores[rows, targets[rows]]).mean()) if len(rows) else 0.0
+    return float(-np.nanmean(np.where(targets > 0, np.log(scores), np.where(targets == 0, np.log1p(-scores), np.nan))))
+
+
+def _count_lines(path: Path) -> int:
+    return len(set(path.read_text(encoding="utf-8").splitlines())) if path.exists() else 0

@@ -1,0 +1,1 @@
+"""Figures of merit: NumPy arrays in, numbers out."""
