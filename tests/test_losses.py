@@ -27,7 +27,9 @@ def gradient_of(loss, given_, params, **arguments):
 
 def focal(given_, params):
     found = gradient_of(
-        lambda x, y: losses.class_balanced_focal(x, y, params["samples_per_cls"], beta=params["beta"], gamma=params["gamma"]),
+        lambda x, y: losses.class_balanced_focal(
+            x, y, params["samples_per_cls"], beta=params["beta"], gamma=params["gamma"]
+        ),
         given_,
         params,
     )
@@ -41,7 +43,12 @@ def tags(given_, params):
     target[torch.tensor(given_["mask"]) == 0] = torch.nan
     arguments = {"masked": params["with_mask"], "reduction": params["reduction"]}
     if params["loss_type"] == "all":
-        return {"loss_cls": losses.hvu_loss(torch.tensor(given_["logits"]), target, categories, individual=False, **arguments) * params["loss_weight"]}
+        return {
+            "loss_cls": losses.hvu_loss(
+                torch.tensor(given_["logits"]), target, categories, individual=False, **arguments
+            )
+            * params["loss_weight"]
+        }
     arguments["weights"] = params["category_loss_weights"]
     logits = torch.tensor(given_["logits"])
     found, shares = losses.hvu_category_losses(logits, target, categories, **arguments)
@@ -55,7 +62,9 @@ def tags(given_, params):
 
 def head(given_, params):
     logits, labels = torch.tensor(given_["logits"]), torch.tensor(given_["labels"])
-    function = {"CrossEntropyLoss": losses.cross_entropy, "BCELossWithLogits": losses.binary_cross_entropy}[params["loss"]]
+    function = {"CrossEntropyLoss": losses.cross_entropy, "BCELossWithLogits": losses.binary_cross_entropy}[
+        params["loss"]
+    ]
     return {"loss_cls": function(logits, labels, smoothing=params["label_smooth_eps"])}
 
 
@@ -126,9 +135,7 @@ def test_categories_must_fit():
         losses.hvu_loss(torch.zeros(1, 3), torch.zeros(1, 3), {"a": 2})
 
 
-@given(
-    st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 39), st.integers(0, 39)
-)
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 39), st.integers(0, 39))
 def test_the_box_lies_inside_and_is_no_larger_than_said(height, width, lam, x, y):
     x, y = x % width, y % height
     x1, y1, x2, y2 = cut_box((height, width), lam, (x, y))

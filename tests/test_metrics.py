@@ -137,7 +137,10 @@ def test_rows_and_columns_of_the_matrix_count_labels_and_predictions(predicted, 
     assert set(np.round(shares.sum(1), 9)) <= {0, 1}
 
 
-@given(arrays(np.float64, 15, elements=st.sampled_from([0, 0.25, 0.5, 1])), arrays(np.int64, 15, elements=st.integers(0, 1)))
+@given(
+    arrays(np.float64, 15, elements=st.sampled_from([0, 0.25, 0.5, 1])),
+    arrays(np.int64, 15, elements=st.integers(0, 1)),
+)
 def test_average_precision_by_its_definition(scores, positive):
     """Precision at each distinct threshold, weighted by the recall it adds."""
     found = metrics.average_precision(scores, positive)

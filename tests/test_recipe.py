@@ -17,7 +17,9 @@ def write(tmp_path, text):
 
 
 def test_reads_yaml_with_numbers_as_people_write_them(tmp_path):
-    recipe = read_recipe(write(tmp_path, "model: slowonly_r50\nlr: 1e-4\nviews: [3, 1]\nepochs: 2.0\nwarmup_epochs: 1\n"))
+    recipe = read_recipe(
+        write(tmp_path, "model: slowonly_r50\nlr: 1e-4\nviews: [3, 1]\nepochs: 2.0\nwarmup_epochs: 1\n")
+    )
     assert (recipe.model, recipe.lr, recipe.views, recipe.epochs) == ("slowonly_r50", 1e-4, (3, 1), 2)
     assert isinstance(recipe.epochs, int)
 
@@ -80,5 +82,3 @@ def test_published_recipe_names_what_exists(name):
 
 def test_recipes_are_published():
     assert len(published_recipes()) >= 8
-
-

@@ -1,4 +1,4 @@
-"""Training runs on small rendered videos: what they leave behind, and that nothing but the recipe decides the result."""
+"""Training runs on small rendered videos: what they leave, and that nothing but the recipe decides the result."""
 
 import csv
 import json
@@ -78,7 +78,7 @@ def run(root, tmp_path_factory):
 def test_run_files(run):
     names = {path.name for path in run.folder.iterdir()}
     assert {"model.safetensors", "config.json", "README.md", "last", "recipe.yaml", "log.csv", "report.html"} <= names
-    assert not [path for path in run.folder.rglob("*tmp*")]
+    assert not list(run.folder.rglob("*tmp*"))
     rows = list(csv.DictReader((run.folder / "log.csv").open()))
     losses = [float(row["loss"]) for row in rows if row["loss"]]
     assert len(losses) == 6
@@ -303,7 +303,10 @@ def test_learning_rate_follows_the_batch_and_the_schedule(root, tmp_path):
 
 
 def test_several_data_sets_are_trained_together(root, tmp_path):
-    tables = [{"dataset": "folder", "root": str(root), "weight": 3.0}, {"dataset": "folder", "root": str(root), "weight": 1}]
+    tables = [
+        {"dataset": "folder", "root": str(root), "weight": 3.0},
+        {"dataset": "folder", "root": str(root), "weight": 1},
+    ]
     run = train(root, tmp_path, dataset=tables, epochs=1)
     assert sum("loss" in row for row in run.history) == 6
 
@@ -336,9 +339,7 @@ def test_other_tasks_bring_their_loss_and_validation(tmp_path):
         return {"hits": float((found == torch.stack([b for _, b in samples]).argmax(1)).float().mean())}
 
     settings = {"epochs": 20, "batch_size": 8, "lr": 1e-2, "workers": 0, "device": "cpu", "tensorboard": False}
-    run = vidhub.train(
-        model=model, train_set=Boundaries(), loss=loss, validate=validate, out=str(tmp_path), **settings
-    )
+    run = vidhub.train(model=model, train_set=Boundaries(), loss=loss, validate=validate, out=str(tmp_path), **settings)
     assert run.best["hits"] > 0.9
-    assert same(weights(tmp_path / "last"), {k: v for k, v in run.model.state_dict().items()})
+    assert same(weights(tmp_path / "last"), run.model.state_dict())
     assert Recipe(**settings).epochs == 20

@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("root", nargs="?", metavar="ROOT", help="folder of the data set")
     command.add_argument("--split", default="val", help="%(default)s if nothing is said")
     command.add_argument("--views", type=_views, default="test", help="as for predict; the published test by default")
-    command.add_argument("--out", metavar="DIR", help="keep scores, metrics and a report there; goes on where it stopped")
+    command.add_argument(
+        "--out", metavar="DIR", help="keep scores, metrics and a report there; goes on where it stopped"
+    )
     command.add_argument("--match-labels", action="store_true", help="bring the model's classes into the data's order")
     command.add_argument("--fuse", nargs="+", metavar="SCORES", help="folders or files of earlier evals to add up")
     command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the scores to fuse")
@@ -325,7 +327,9 @@ def _train(args: argparse.Namespace) -> int:
     run = train(recipe, resume=args.resume)
     if int(os.environ.get("RANK", 0)) == 0:
         scores = _scores_line(run.best) if run.best else "no validation"
-        print(f"{scores}\nbest weights: {run.folder}, last: {run.folder / 'last'}, report: {run.folder / 'report.html'}")
+        print(
+            f"{scores}\nbest weights: {run.folder}, last: {run.folder / 'last'}, report: {run.folder / 'report.html'}"
+        )
     return 0
 
 
@@ -432,7 +436,9 @@ def _print_json(value: Any) -> None:
 def _print_table(rows: list[dict[str, str]]) -> None:
     """One row a line under the column names; columns of numbers stand to the right."""
     rows = [dict(zip(rows[0], rows[0], strict=True)), *rows]
-    right = {key for key in rows[0] if key in ("params", "frames", "top-1", "classes", "records", "published", "missing")}
+    right = {
+        key for key in rows[0] if key in ("params", "frames", "top-1", "classes", "records", "published", "missing")
+    }
     widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
     for row in rows:
         cells = [text.rjust(widths[key]) if key in right else text.ljust(widths[key]) for key, text in row.items()]

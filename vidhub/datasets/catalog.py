@@ -15,7 +15,7 @@ from .dataset import RecordDataset, VideoDataset
 from .info import DatasetInfo
 from .records import VideoRecord
 
-_MODULES = ("recognition", "localization", "detection", "skeleton", "audio")
+_MODULES = ("recognition", "lists", "localization", "detection", "skeleton", "audio")
 BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
 
 
@@ -53,8 +53,8 @@ def create_dataset(
         root: its folder; ``vidhub data info NAME`` shows the expected layout.
         split: such as "train" or "val"; each data set names its own.
         transform: of ``create_transform``; see ``VideoDataset`` and ``RecordDataset``.
-        bad_files: a list that ``vidhub check`` wrote, whose videos are left out; True: ``bad_files.txt`` under the root,
-            where there is one; False: none.
+        bad_files: a list that ``vidhub check`` wrote, whose videos are left out; True: ``bad_files.txt`` under the
+            root, where there is one; False: none.
         options: of the data set's parse function.
 
     Returns:
@@ -65,7 +65,7 @@ def create_dataset(
         InputError: a file is missing or malformed, or an option is not known.
     """
     info, root = dataset_info(name), Path(root)
-    if not root.exists():
+    if not root.exists() and "{" not in root.name:  # a pattern of shards
         raise InputError(f"there is no folder {str(root)!r} for the data set {name!r}.")
     if info.splits and split not in info.splits:
         raise unknown_name(f"split of {name}", split, info.splits)
@@ -79,7 +79,7 @@ def create_dataset(
     if listed and (bad_files is not True or Path(listed).exists()):
         bad = read_bad_files(listed)
         records = [record for record in records if record.path not in bad]
-    if records and isinstance(records[0], VideoRecord) or info.task == "recognition":
+    if (records and isinstance(records[0], VideoRecord)) or info.task == "recognition":
         return VideoDataset(records, transform, classes=classes, categories=categories)
     return RecordDataset(records, transform, classes=classes)
 
@@ -129,10 +129,10 @@ def survey(name: str, root: str | os.PathLike) -> list[Survey]:
 def check_dataset(
     name: str, root: str | os.PathLike, split: str | None = None, *, full: bool = True, workers: int | None = None
 ) -> tuple[CheckReport, Path]:
-    """Decode the videos of a split, or of all that are there, and write the bad ones to ``bad_files.txt`` under the root.
+    """Decode the videos of a split, or of all that are there, and list the bad ones in ``bad_files.txt``.
 
     Returns:
-        The report, and the path of the list.
+        The report, and the path of the list, under the root.
 
     Raises:
         InputError: the data set is not one of videos.

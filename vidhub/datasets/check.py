@@ -82,9 +82,7 @@ def read_bad_files(path: str | Path) -> dict[str, str]:
     return {name: reason for name, _, reason in (line.partition("\t") for line in lines) if name}
 
 
-def _results(
-    records: Sequence[VideoRecord], workers: int, full: bool
-) -> Iterator[tuple[VideoRecord, int | str]]:
+def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterator[tuple[VideoRecord, int | str]]:
     """(record, number of decoded frames or what is wrong), as they are done."""
     context = get_context("spawn")  # forked processes would share the state of the decoders
     waiting, suspects = list(reversed(records)), []

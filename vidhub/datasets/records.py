@@ -65,7 +65,7 @@ class BoxesRecord:
     video_id: str
     path: str  # video file, or folder of frame images
     timestamp: float  # seconds into the video; of data sets that count frames, the frame
-    boxes: np.ndarray  # float32 (N, 4): x1, y1, x2, y2 as fractions of the picture, or pixels where the data set says so
+    boxes: np.ndarray  # float32 (N, 4): x1, y1, x2, y2 fractions of the picture, or pixels on request
     labels: tuple[tuple[int, ...], ...]  # the classes of each box
     entity_ids: tuple[int, ...] = ()  # which person each box is
     proposals: np.ndarray | None = None  # float32 (P, 4), of a person detector

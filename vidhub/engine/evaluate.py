@@ -137,6 +137,8 @@ def evaluate(
 
     store = _Store(Path(out), _fingerprint(model, data, views), rank) if out else None
     done = store.read() if store else {}
+    if world_size > 1:
+        torch.distributed.barrier()  # all have read the same before anyone writes more
     todo = [i for i in range(len(data)) if i not in done][rank::world_size]
     show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
     for index, scores in tqdm(
@@ -285,9 +287,14 @@ def _short_names(parts: Sequence[Evaluation]) -> list[dict[str, int]]:
 
     Streams of a data set lie in folders of their own: rgb/a.mp4 and flow/a.mp4 are the same video.
     """
-    stems = [[re.sub(r"\.\w+$", "", name.replace("::", "/").rsplit("/", 1)[-1]) for name in part.names] for part in parts]
+    stems = [
+        [re.sub(r"\.\w+$", "", name.replace("::", "/").rsplit("/", 1)[-1]) for name in part.names] for part in parts
+    ]
     unique = all(len(set(names)) == len(names) for names in stems)
-    return [{key: i for i, key in enumerate(stem if unique else part.names)} for stem, part in zip(stems, parts, strict=True)]
+    return [
+        {key: i for i, key in enumerate(stem if unique else part.names)}
+        for stem, part in zip(stems, parts, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------ labels

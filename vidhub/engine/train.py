@@ -298,9 +298,10 @@ class _Run:
             return
         records = getattr(self.train_set, "records", None)
         names = [getattr(records[i], "name", f"sample {i}") if records else f"sample {i}" for i in batch.indices]
+        step, epoch = self.state.step + 1, self.state.step // self.epoch_length + 1
         raise VidhubError(
-            f"the loss is {loss.item()} at step {self.state.step + 1} (epoch {self.state.step // self.epoch_length + 1}) "
-            f"on the batch {', '.join(names)}; look at these, lower lr, set clip_grad, or use bf16 in the place of fp16."
+            f"the loss is {loss.item()} at step {step} (epoch {epoch}) on the batch {', '.join(names)}; "
+            "look at these, lower lr, set clip_grad, or use bf16 in the place of fp16."
         )
 
     def _log_step(self, lr: float) -> None:

@@ -41,9 +41,7 @@ def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1)))
 
 
-def top_k_classes(
-    scores: np.ndarray, labels: np.ndarray, k: int = 10, *, best: bool = True
-) -> list[tuple[int, float]]:
+def top_k_classes(scores: np.ndarray, labels: np.ndarray, k: int = 10, *, best: bool = True) -> list[tuple[int, float]]:
     """The k classes with the best (or worst) top-1 accuracy: [(class, accuracy), ...], the extreme first.
 
     Classes that occur in neither labels nor predictions are left out, one that is only predicted has accuracy 0. Of
@@ -161,9 +159,7 @@ def mmit_mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> floa
     return mean_average_precision(scores.T, targets.T)
 
 
-def hvu_mean_average_precision(
-    scores: np.ndarray, targets: np.ndarray, categories: dict[str, int]
-) -> dict[str, float]:
+def hvu_mean_average_precision(scores: np.ndarray, targets: np.ndarray, categories: dict[str, int]) -> dict[str, float]:
     """:func:`mean_average_precision` of each category over the videos annotated for it: {"action_mAP": ...}.
 
     Args:

@@ -1,0 +1,479 @@
+"""Lists of videos in formats that belong to no data set: MMAction2's, class folders, tables, archives and shards."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .annotation_files import existing, read_json, read_lines
+from .archives import ARCHIVE_SUFFIXES, SEPARATOR, list_members, open_member
+from .info import DatasetInfo, Parsed
+from .records import Label, VideoRecord
+from .video_io import IMAGE_SUFFIXES, natural_order
+
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".mov",
+    ".mpg",
+    ".mpeg",
+    ".m4v",
+    ".flv",
+    ".wmv",
+    ".ts",
+    ".gif",
+    ".3gp",
+)
+
+
+# --------------------------------------------------------------------------------------------------- MMAction2's lists
+
+
+def read_video_list(
+    path: str | Path,
+    folder: str | Path = "",
+    *,
+    delimiter: str = " ",
+    multi_label: bool = False,
+    num_classes: int | None = None,
+) -> list[VideoRecord]:
+    """The records of a text file with a line ``file label`` for each video.
+
+    Args:
+        folder: put in front of file names.
+        delimiter: between the fields; with another than a blank, file names may hold blanks.
+        multi_label: any number of labels may follow, and ``record.label`` is a tuple.
+        num_classes: if given, labels must be below it.
+
+    A line without a label gives a record without one.
+
+    Raises:
+        InputError: the file is missing, or a line has too many labels or one that is no class; with its number.
+    """
+    records = []
+    for where, (name, *labels) in _rows(path, delimiter):
+        label = _label(where, labels, multi_label, num_classes)
+        records.append(VideoRecord(_joined(folder, name), label))
+    return records
+
+
+def read_frame_list(
+    path: str | Path,
+    folder: str | Path = "",
+    *,
+    delimiter: str = " ",
+    with_offset: bool = False,
+    multi_label: bool = False,
+    num_classes: int | None = None,
+    template: str = "img_{:05}.jpg",
+    start_index: int = 1,
+) -> list[VideoRecord]:
+    """The records of a text file with a line ``folder [offset] frames label`` for each folder of frame images.
+
+    Args:
+        with_offset: the lines say how many frames to leave out in front.
+        template: of the image names, filled with the number of a frame.
+        start_index: number of the first frame in the image names.
+        folder, delimiter, multi_label, num_classes: see :func:`read_video_list`.
+
+    Raises:
+        InputError: the file is missing or a line malformed; with its number.
+    """
+    records = []
+    for where, (name, *rest) in _rows(path, delimiter):
+        numbers = 2 if with_offset else 1
+        if len(rest) < numbers or not all(number.isdecimal() for number in rest[:numbers]):
+            wanted = "folder, offset, frames and labels" if with_offset else "folder, frames and labels"
+            raise InputError(f"{where}: expected {wanted}, not {delimiter.join([name, *rest])!r}.")
+        *offset, num_frames = map(int, rest[:numbers])
+        label = _label(where, rest[numbers:], multi_label, num_classes)
+        first = start_index + sum(offset)
+        records.append(VideoRecord(_joined(folder, name), label, None, None, num_frames, first, template))
+    return records
+
+
+def read_tag_list(
+    path: str | Path, folder: str | Path = "", *, categories: Iterable[str], template: str = "img_{:05}.jpg"
+) -> list[VideoRecord]:
+    """The records of a JSON list of {"filename" or "frame_dir" and "total_frames", "label": {category: [tags]}}.
+
+    Args:
+        categories: those to keep; others are left out.
+
+    Raises:
+        InputError: the file is missing or malformed; with the entry.
+    """
+    categories = set(categories)
+    records = []
+    for number, item in enumerate(_json_list(path), 1):
+        where = f"{path}, entry {number}"
+        try:
+            label = {k: tuple(map(int, v)) for k, v in item["label"].items() if k in categories}
+            if "filename" in item:
+                records.append(VideoRecord(_joined(folder, item["filename"]), label))
+            else:
+                frames = int(item["total_frames"])
+                record = VideoRecord(_joined(folder, item["frame_dir"]), label, None, None, frames, 1, template)
+                records.append(record)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                f'{where}: expected {{"filename": ..., "label": {{category: [tags]}}}}, not {item!r}.'
+            ) from None
+    return records
+
+
+def parse_list(root: Path, split: str, *, file: str = "{split}.txt", frames: bool = False, **options: Any) -> Parsed:
+    """:func:`read_video_list` or :func:`read_frame_list` of ``root/file``; names come from ``root/classes.txt``."""
+    classes = _class_file(root)
+    reader = read_frame_list if frames else read_video_list
+    options = {"num_classes": len(classes) or None, **options}
+    return Parsed(reader(root / file.format(split=split), root, **options), classes)
+
+
+def _rows(path: str | Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    for number, line in read_lines(path):
+        yield f"{path}, line {number}", line.split(None if delimiter == " " else delimiter)
+
+
+def _label(where: str, texts: list[str], multi_label: bool, num_classes: int | None) -> Label:
+    try:
+        labels = tuple(int(text) for text in texts)
+    except ValueError:
+        raise InputError(f"{where}: labels must be whole numbers, not {' '.join(texts)!r}.") from None
+    if len(labels) > 1 and not multi_label:
+        raise InputError(f"{where}: {len(labels)} labels where one is expected; pass multi_label=True for several.")
+    for label in labels:
+        if label < 0 or (num_classes is not None and label >= num_classes):
+            raise InputError(f"{where}: label {label} is not from 0 to {(num_classes or label) - 1}.")
+    return labels if multi_label else (labels[0] if labels else None)
+
+
+def _joined(folder: str | Path, name: str) -> str:
+    return os.path.join(folder, name)
+
+
+# ------------------------------------------------------------------------------------------------------- class folders
+
+
+def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
+    """``root/SPLIT/CLASS/VIDEO`` or ``root/CLASS/VIDEO``: videos, or folders of frame images; also inside an archive.
+
+    Args:
+        holdout: share of the videos that are "val" where there are no folders of splits. Which ones follows from their
+            names, so that it is always the same.
+
+    Raises:
+        InputError: there is no such split, or no video.
+    """
+    files = list_members(root) if root.is_file() else _files_under(root)
+    paths = _videos(files)
+    # a folder of a class without videos has its number too
+    folders = {path[:-1] for path in paths} | ({()} if root.is_file() else set(_folders_under(root)))
+    top = {folder[0] for folder in folders if folder}
+    if split in top or top & {"train", "training"}:
+        if split not in top:
+            raise InputError(f"{str(root)!r} has no folder {split!r}; it has {', '.join(sorted(top))}.")
+        classes = tuple(sorted({folder[1] for folder in folders if len(folder) > 1}))  # of all splits
+        paths = [path for path in paths if path[0] == split and len(path) > 2]
+        names = [path[1] for path in paths]
+    else:
+        classes = tuple(sorted(top))
+        if split not in ("train", "val") or (split == "val" and not holdout):
+            raise InputError(f"{str(root)!r} has no folder {split!r}, and no holdout says which part of it to take.")
+        paths = [path for path in paths if len(path) > 1]
+        paths = [path for path in paths if _held_out("/".join(path), holdout) == (split == "val")]
+        names = [path[0] for path in paths]
+    if not paths:
+        raise InputError(f"{str(root)!r} holds no videos in folders of classes; expected SPLIT/CLASS/VIDEO.")
+    index = {name: i for i, name in enumerate(classes)}
+    prefix = f"{root}{SEPARATOR}" if root.is_file() else f"{root}{os.sep}"
+    records = [VideoRecord(prefix + "/".join(path), index[name]) for path, name in zip(paths, names, strict=True)]
+    return Parsed(records, classes)
+
+
+def _files_under(root: Path) -> list[str]:
+    """Relative paths with "/" of all files, hidden ones left out."""
+    found = []
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = os.path.relpath(folder, root).replace(os.sep, "/")
+        prefix = "" if relative == "." else relative + "/"
+        found += [prefix + name for name in files if not name.startswith(".")]
+    return found
+
+
+def _folders_under(root: Path) -> Iterator[tuple[str, ...]]:
+    """Folders that are not hidden, two levels deep, as tuples of their names."""
+    for folder in root.iterdir():
+        if folder.is_dir() and not folder.name.startswith("."):
+            yield (folder.name,)
+            yield from ((folder.name, f.name) for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def _videos(files: Iterable[str]) -> list[tuple[str, ...]]:
+    """Paths, as tuples of their parts, of video files and of folders of images, in natural order."""
+    found = {}
+    for path in files:
+        lower = path.lower()
+        if lower.endswith(VIDEO_SUFFIXES):
+            found[path] = None
+        elif lower.endswith(IMAGE_SUFFIXES) and "/" in path:
+            found[path.rpartition("/")[0]] = None
+    return [tuple(path.split("/")) for path in sorted(found, key=natural_order)]
+
+
+def _held_out(name: str, share: float) -> bool:
+    return zlib.crc32(name.encode()) / 2**32 < share
+
+
+# ------------------------------------------------------------------------------------------------------ CSV and JSON
+
+_COLUMNS = {
+    "path": ("path", "file", "video", "filename", "video_path", "name"),
+    "label": ("label", "labels", "class", "category"),
+    "split": ("split", "subset"),
+    "start": ("start", "time_start", "start_time"),
+    "end": ("end", "time_end", "end_time"),
+}
+
+
+def parse_table(
+    root: Path, split: str, *, kind: str, folder: str | Path | None = None, multi_label: bool = False
+) -> Parsed:
+    """Videos of a CSV or JSON file: ``root`` itself with a column "split", or ``root/SPLIT.csv``, ``.json``.
+
+    A row has "path" and "label" (or "file", "video", "class", ...), and may have "split", "start" and "end" (seconds).
+    A CSV file without such a header has two columns, path and label. A JSON file is a list of objects, or {"classes":
+    [names], "videos": [objects]}. Labels are numbers, or names, which are numbered in the order of the alphabet or of
+    ``classes.txt`` beside the file.
+
+    Args:
+        kind: "csv" or "json".
+        folder: paths are relative to it; None: the file's own.
+        multi_label: several labels, a list in JSON, or separated by | in CSV.
+
+    Raises:
+        InputError: a file is missing, or a row malformed; with its number.
+    """
+    base = root.parent if root.is_file() else root
+    files = [root] if root.is_file() else [existing(root / f"{split}.{kind}"), *sorted(root.glob(f"*.{kind}"))]
+    classes = _class_file(base)
+    tables = {}
+    for path in dict.fromkeys(files):  # all of them, since classes are numbered over all
+        rows, named = _csv_rows(path) if kind == "csv" else _json_rows(path)
+        tables[path] = rows
+        classes = classes or named
+    texts = {str(t) for rows in tables.values() for _, row in rows for t in _texts(row.get("label"), multi_label)}
+    if not classes and not all(text.isdecimal() for text in texts):
+        classes = tuple(sorted(texts))
+    index = {name: i for i, name in enumerate(classes)}
+    folder = base if folder is None else folder
+    records = []
+    for where, row in tables[files[0]]:
+        if not row.get("path"):
+            raise InputError(f"{where}: the path of the video is missing.")
+        if str(row.get("split") or split) != split:
+            continue
+        labels = [_class_index(where, text, index) for text in _texts(row.get("label"), multi_label)]
+        label = tuple(labels) if multi_label else (labels[0] if labels else None)
+        start, end = (_seconds(where, row.get(key)) for key in ("start", "end"))
+        records.append(VideoRecord(_joined(folder, str(row["path"])), label, start, end))
+    if not records:
+        raise InputError(f"{files[0]} has no video of the split {split!r}.")
+    return Parsed(records, classes)
+
+
+def _csv_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
+    with existing(path).open(newline="", encoding="utf-8-sig") as file:
+        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in row)]
+    if not rows:
+        raise InputError(f"{path} is empty.")
+    header = [_column(cell) for cell in rows[0][1]]
+    if "path" in header:
+        rows = rows[1:]
+    else:
+        header = ["path", "label"]
+    found = []
+    for number, row in rows:
+        if len(row) < min(len(header), 2):
+            raise InputError(f"{path}, line {number}: expected {len(header)} columns, not {len(row)}.")
+        found.append((f"{path}, line {number}", {k: v.strip() for k, v in zip(header, row, strict=False) if k}))
+    return found, ()
+
+
+def _json_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
+    content = read_json(path)
+    classes = tuple(content.get("classes", ())) if isinstance(content, dict) else ()
+    items = content.get("videos") if isinstance(content, dict) else content
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InputError(f'{path} must hold a list of {{"path": ..., "label": ...}}, or these as "videos".')
+    return [
+        (f"{path}, entry {number}", {_column(k): v for k, v in item.items()}) for number, item in enumerate(items, 1)
+    ], classes
+
+
+def _column(name: str) -> str:
+    name = name.strip().lower()
+    return next((key for key, names in _COLUMNS.items() if name in names), "")
+
+
+def _texts(label: Any, multi_label: bool) -> list[Any]:
+    if label is None or label == "":
+        return []
+    if isinstance(label, list):
+        return label
+    return [part.strip() for part in str(label).split("|")] if multi_label else [label]
+
+
+def _class_index(where: str, label: Any, index: dict[str, int]) -> int:
+    if str(label) in index:
+        return index[str(label)]
+    if str(label).isdecimal() and (not index or int(label) < len(index)):
+        return int(label)
+    raise InputError(f"{where}: {label!r} is none of the {len(index)} classes.")
+
+
+def _seconds(where: str, value: Any) -> float | None:
+    try:
+        return None if value in (None, "") else float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: start and end must be seconds, not {value!r}.") from None
+
+
+def _class_file(folder: Path) -> tuple[str, ...]:
+    path = folder / "classes.txt"
+    return tuple(line for _, line in read_lines(path)) if path.is_file() else ()
+
+
+def _json_list(path: str | Path) -> list[Any]:
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise InputError(f"{path} must hold a list, not {type(content).__name__}.")
+    return content
+
+
+# ------------------------------------------------------------------------------------------------- WebDataset's shards
+
+
+def parse_shards(root: Path, split: str) -> Parsed:
+    """Samples in tar files: files of the same name up to the first dot of it, ``KEY.mp4`` and ``KEY.cls`` (a number),
+    ``KEY.txt`` (a number or a name) or ``KEY.json`` ({"label": number or name}).
+
+    ``root`` is a tar file, a pattern such as ``shard-{000..012}.tar``, or a folder: then its ``SPLIT/*.tar``, or
+    ``SPLIT*.tar``. The tables of contents are read once; samples are then taken from any place.
+
+    Raises:
+        InputError: there are no shards, or a sample has no video or a label that cannot be read.
+    """
+    samples: list[tuple[str, Any]] = []
+    for shard in _shards(root, split):
+        groups: dict[str, dict[str, str]] = {}
+        for member in list_members(shard):
+            folder, slash, name = member.rpartition("/")
+            key, _, suffix = name.partition(".")
+            groups.setdefault(folder + slash + key, {})[f".{suffix.lower()}"] = f"{shard}{SEPARATOR}{member}"
+        for key, parts in groups.items():
+            video = next((path for suffix, path in parts.items() if suffix.endswith(VIDEO_SUFFIXES)), None)
+            if video is None:
+                raise InputError(f"{shard}: sample {key!r} has no video, only {', '.join(parts)}.")
+            samples.append((video, _shard_label(shard, key, parts)))
+    names = {label for _, label in samples if isinstance(label, str)}
+    classes = tuple(sorted(names))
+    index = {name: i for i, name in enumerate(classes)}
+    return Parsed([VideoRecord(path, index.get(label, label)) for path, label in samples], classes)
+
+
+def _shards(root: Path, split: str) -> list[str]:
+    if match := re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", str(root)):
+        head, first, last, tail = match.groups()
+        return [f"{head}{i:0{len(first)}d}{tail}" for i in range(int(first), int(last) + 1)]
+    if root.is_file():
+        return [str(root)]
+    found = sorted((root / split).glob("*.tar")) or sorted(root.glob(f"{split}*.tar"))
+    if not found:
+        raise InputError(f"there are no shards {split}/*.tar or {split}*.tar in {root}.")
+    return [str(path) for path in found]
+
+
+def _shard_label(shard: str, key: str, parts: dict[str, str]) -> Label | str:
+    for suffix in (".cls", ".json", ".txt"):
+        if suffix not in parts:
+            continue
+        text = open_member(parts[suffix]).read().decode("utf-8", "replace").strip()
+        try:
+            label = json.loads(text)["label"] if suffix == ".json" else text
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f'{shard}: {key + suffix!r} must hold {{"label": ...}}, not {text[:80]!r}.') from None
+        if isinstance(label, list):
+            return tuple(int(part) for part in label)
+        return int(label) if str(label).isdecimal() else str(label)
+    return None
+
+
+_OWN = {"task": "recognition", "homepage": "", "license": "", "num_classes": 0}
+
+DATASETS = (
+    DatasetInfo(
+        name="folder",
+        title="Folders of classes",
+        parse=parse_folders,
+        splits=(),
+        layout="SPLIT/CLASS/VIDEO or CLASS/VIDEO: videos or folders of frame images;\n"
+        f"the root may be an archive ({', '.join(ARCHIVE_SUFFIXES)}) with these inside",
+        **_OWN,
+    ),
+    DatasetInfo(
+        name="csv",
+        title="A CSV file",
+        parse=parse_table,
+        splits=(),
+        layout="FILE.csv, or SPLIT.csv in the root: columns path, label, and if wanted split, start, end\n"
+        "classes.txt: optional",
+        options={"kind": "csv"},
+        **_OWN,
+    ),
+    DatasetInfo(
+        name="json",
+        title="A JSON file",
+        parse=parse_table,
+        splits=(),
+        layout='FILE.json, or SPLIT.json in the root: [{"path": ..., "label": ...}, ...]\nclasses.txt: optional',
+        options={"kind": "json"},
+        **_OWN,
+    ),
+    DatasetInfo(
+        name="video_list",
+        title="MMAction2's list of videos",
+        parse=parse_list,
+        splits=(),
+        layout="SPLIT.txt: a line 'file label' for each video\nclasses.txt: optional",
+        **_OWN,
+    ),
+    DatasetInfo(
+        name="frame_list",
+        title="MMAction2's list of frame folders",
+        parse=parse_list,
+        splits=(),
+        layout="SPLIT.txt: a line 'folder frames label' for each video\nclasses.txt: optional",
+        options={"frames": True},
+        **_OWN,
+    ),
+    DatasetInfo(
+        name="webdataset",
+        title="WebDataset shards",
+        parse=parse_shards,
+        splits=(),
+        layout="SPLIT/*.tar or SPLIT*.tar, or a pattern such as shard-{000..012}.tar:\n"
+        "KEY.mp4 with KEY.cls, KEY.txt or KEY.json",
+        **_OWN,
+    ),
+)
