@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from media import cut, render
 
 import vidhub
@@ -298,3 +299,59 @@ def test_interruption(saved, video, monkeypatch, capsys):
     monkeypatch.setattr("vidhub.engine.predict.predict", interrupt)
     assert main(["predict", video, "--model", saved]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+# ------------------------------------------------------------------------------------------------- training and data
+
+
+def test_train_shows_its_recipe(capsys):
+    assert main(["train", "--config", "slowonly_r50_k400", "--set", "lr=0.5", "model_args.dropout=0.8", "--show"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["lr"], shown["model_args"], shown["epochs"]) == (0.5, {"dropout": 0.8}, 256)
+
+
+def test_train_lists_the_published_recipes(capsys):
+    assert main(["train", "--recipes"]) == 0
+    assert "slowfast_r50_k400" in capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--config", "slowonly_r50_k40"], "did you mean 'slowonly_r50_k400'"),
+        (["train", "--set", "epoch=3"], "did you mean 'epochs'"),
+        (["train", "--set", "root=/no/such/folder"], "there is no folder '/no/such/folder'"),
+        (["eval", "x3d_xs"], "vidhub eval takes MODEL DATASET ROOT"),
+        (["eval", "--fuse", "/no/such/scores"], "holds no scores"),
+        (["data", "info", "kinetic400"], "did you mean 'kinetics400'"),
+        (["data", "list", "--task", "cooking"], "no data set is of the task 'cooking'"),
+        (["check", "ntu60_2d", "/no/such/folder"], "no folder"),
+    ],
+)
+def test_wrong_training_and_data_commands(arguments, message, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_data_list_and_info(capsys):
+    assert main(["data", "list", "--task", "localization"]) == 0
+    assert "thumos14" in capsys.readouterr().out
+    assert main(["data", "info", "ucf101"]) == 0
+    shown = capsys.readouterr().out
+    assert "https://www.crcv.ucf.edu/data/UCF101.php" in shown
+    assert "train 9,537" in shown
+    assert "trainlist01.txt" in shown
+
+
+def test_data_info_looks_at_a_copy(tmp_path, capsys):
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    assert main(["data", "info", "video_list", str(tmp_path)]) == 2
+    assert "there is no file" in capsys.readouterr().out
+    (tmp_path / "train.txt").write_text("a.mp4 0\n")
+    assert main(["data", "info", "video_list", str(tmp_path)]) == 2
+    assert "1 files are missing" in capsys.readouterr().out
+    render(tmp_path / "a.mp4", frames=2)
+    assert main(["data", "info", "video_list", str(tmp_path)]) == 0
+    assert "complete" in capsys.readouterr().out

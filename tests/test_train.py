@@ -108,11 +108,10 @@ def test_the_recipe_beside_a_run_repeats_it(run, tmp_path):
 
 
 def test_training_lowers_the_loss(root, tmp_path):
-    settings = {"epochs": 25, "lr": 3e-3, "mixup": 0.0, "cutmix": 0.0, "ema_decay": 0.0, "val_every": 25}
-    settings |= {"num_frames": 4, "augment": {"area": [0.8, 1.0]}, "model_args": {"depth": 0.5, "dropout": 0.0}}
-    history = train(root, tmp_path, **settings).history
-    losses = [row["loss"] for row in history if "loss" in row]
-    assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
+    settings = {"mixup": 0.0, "cutmix": 0.0, "ema_decay": 0.0, "augment": {"area": [0.8, 1.0]}, "num_frames": 4}
+    settings |= {"epochs": 14, "batch_size": 12, "model_args": {"depth": 0.5, "dropout": 0.0}, "save_every": 99}
+    losses = [row["loss"] for row in train(root, tmp_path, val_split="", **settings).history]
+    assert sum(losses[-3:]) < 0.5 * sum(losses[:3])
 
 
 # ------------------------------------------------------------------------------------------------- killed and resumed

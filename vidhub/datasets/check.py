@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..errors import InputError, VideoError
+from ..errors import InputError
 from .dataset import open_video
 from .records import VideoRecord
 
@@ -76,10 +76,11 @@ def read_bad_files(path: str | Path) -> dict[str, str]:
         InputError: there is no such file.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise InputError(f"cannot read the list of bad files {str(path)!r} ({error}).") from error
-    return {name: reason for name, _, reason in (line.partition("\t") for line in lines) if name}
+    # names may hold tabs, reasons do not
+    return dict((*line.rsplit("\t", 1), "")[:2] for line in lines if line)
 
 
 def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterator[tuple[VideoRecord, int | str]]:
@@ -95,8 +96,8 @@ def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterat
         try:
             while queue or running:
                 while queue and len(running) < 2 * size - alone:
-                    record = queue.pop()
-                    running[pool.submit(_decode, record, full)] = record
+                    running[pool.submit(_decode, queue[-1], full)] = queue[-1]
+                    queue.pop()  # only now: in a broken pool nothing can be submitted
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     record = running[future]
                     result = future.result()
@@ -121,8 +122,8 @@ def _decode(record: VideoRecord, full: bool) -> int | str:
             wanted = range(total) if full else [0, total - 1]
             for first in range(0, len(wanted), _BATCH):
                 reader.get_frames(wanted[first : first + _BATCH])
-            if reader.num_frames < total:
-                return f"only {reader.num_frames} of {total} frames can be decoded"
+                if reader.num_frames < total:
+                    return f"only {reader.num_frames} of {total} frames can be decoded"
             return len(wanted)
-    except (VideoError, OSError) as error:
-        return " ".join(str(error).split())
+    except Exception as error:  # whatever a decoder raises, the video is bad and the others go on
+        return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,92 @@
+"""Decoding a whole data set to find its bad videos."""
+
+import os
+import signal
+
+import pytest
+from media import render, spoil
+
+from vidhub.cli import main
+from vidhub.datasets import check
+from vidhub.datasets.catalog import create_dataset
+from vidhub.datasets.check import CheckReport, check_videos, read_bad_files, write_bad_files
+from vidhub.datasets.records import VideoRecord
+from vidhub.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for name in ("a", "b", "c"):
+        (folder / "train" / name).mkdir(parents=True)
+        render(folder / "train" / name / "good.mp4", frames=20)
+    (folder / "train" / "a" / "text.mp4").write_bytes(b"no video")
+    whole = (folder / "train" / "b" / "good.mp4").read_bytes()
+    (folder / "train" / "b" / "short.mp4").write_bytes(whole[: len(whole) // 3])
+    return folder
+
+
+def records(folder):
+    return create_dataset("folder", folder, "train", bad_files=False).records
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_bad_videos_are_found(folder, full):
+    report = check_videos(records(folder), workers=2, full=full, progress=False)
+    assert report.checked == 5
+    assert {os.path.basename(path) for path, _ in report.bad} == {"text.mp4", "short.mp4"}
+    assert report.frames == (60 if full else 6)
+    assert "5 videos checked" in str(report)
+    assert "text.mp4" in str(report)
+
+
+def test_damage_inside_a_video_is_found(tmp_path):
+    path = spoil(render(tmp_path / "spoilt.mp4", frames=40), first=10, last=25)
+    ((name, reason),) = check_videos([VideoRecord(str(path))], workers=1, progress=False).bad
+    assert name == str(path)
+    assert "of 40 frames can be decoded" in reason
+
+
+def test_missing_files_and_too_few_frames(folder):
+    path = str(folder / "train" / "a" / "good.mp4")
+    listed = [VideoRecord(str(folder / "none.mp4")), VideoRecord(path, num_frames=30)]
+    report = check_videos(listed, workers=1, progress=False)
+    reasons = [reason for _, reason in report.bad]
+    assert "there is no video" in reasons[0]
+    assert reasons[1] == "it has 20 frames, the list says 30"
+
+
+def crash(record, full):
+    if "text" in record.path:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+
+
+def test_a_decoder_that_crashes_is_blamed_on_its_video(folder, monkeypatch):
+    monkeypatch.setattr(check, "_decode", crash)
+    report = check_videos(records(folder), workers=2, progress=False)
+    assert [(os.path.basename(path), reason) for path, reason in report.bad] == [
+        ("text.mp4", "the decoder crashes on it")
+    ]
+    assert report.frames == 4
+
+
+def test_lists_are_merged(tmp_path):
+    path = tmp_path / "bad_files.txt"
+    write_bad_files(CheckReport(2, 0, [("a b.mp4", "broken"), ("c\td.mp4", "empty")]), path)
+    write_bad_files(CheckReport(1, 0, [("e.mp4", "missing")]), path)
+    assert read_bad_files(path) == {"a b.mp4": "broken", "c\td.mp4": "empty", "e.mp4": "missing"}
+    path.write_text("only_a_name.mp4\n\n")
+    assert read_bad_files(path) == {"only_a_name.mp4": ""}
+    with pytest.raises(InputError, match="cannot read"):
+        read_bad_files(tmp_path / "none.txt")
+
+
+def test_command_writes_the_list_that_data_sets_leave_out(folder, capsys):
+    assert main(["check", "folder", str(folder), "--workers", "1"]) == 2
+    output = capsys.readouterr()
+    assert "5 videos checked" in output.out
+    assert "2 bad" in output.out
+    assert "bad_files.txt" in output.err
+    assert len(create_dataset("folder", folder, "train")) == 3
+    (folder / "bad_files.txt").unlink()
