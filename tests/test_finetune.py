@@ -4,35 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
+from clips import fill
 
 import vidhub
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "finetune.py"
-SIZE = 48
-
-
-def render(path: Path, step: int, seed: int) -> None:
-    """Stripes that move ``step`` pixels a frame, downwards at a random place and shade."""
-    phase, shade = np.random.default_rng(seed).integers((0, 120), (16, 220))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuv420p"
-        for i in range(16):
-            rows = (np.arange(SIZE) + phase - step * i) % 16 < 8
-            picture = np.broadcast_to((rows * shade)[:, None, None], (SIZE, SIZE, 3)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
-
-
-def fill(folder: Path, videos: int) -> None:
-    for i in range(videos):
-        render(folder / "still" / f"{i}.mp4", 0, i)
-        render(folder / "moving" / f"{i}.mp4", 3, i)
-
 
 def finetune(data: Path, out: Path, *options: str) -> str:
     tiny = ["--kwargs", "depth=1.0", "--frames", "4", "--stride", "2", "--size", "32", "--cache", "40"]

@@ -137,7 +137,10 @@ def check_dataset(
     Raises:
         InputError: the data set is not one of videos.
     """
-    splits = [split] if split else [found.split for found in survey(name, root) if not found.problem]
+    surveys = [] if split else survey(name, root)
+    splits = [split] if split else [found.split for found in surveys if not found.problem]
+    if not splits:
+        raise InputError(surveys[0].problem)
     records: dict[str, VideoRecord] = {}
     for part in splits:
         data = create_dataset(name, root, part, bad_files=False)
