@@ -135,7 +135,7 @@ def test_bad_files_are_told_in_one_line(saved, tmp_path, capfd, name):
 
 BAD_COMMANDS = {
     "no command": ([], "COMMAND"),
-    "unknown command": (["train"], "invalid choice: 'train'"),
+    "unknown command": (["cook"], "invalid choice: 'cook'"),
     "unknown option": (["predict", "{video}", "--modle", "x3d_xs"], "--modle"),
     "no video": (["predict"], "no video given"),
     "unknown model": (["predict", "{video}", "--model", "slowfast_r5"], "did you mean 'slowfast_r50'"),

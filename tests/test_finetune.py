@@ -11,6 +11,7 @@ import vidhub
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "finetune.py"
 
+
 def finetune(data: Path, out: Path, *options: str) -> str:
     tiny = ["--kwargs", "depth=1.0", "--frames", "4", "--stride", "2", "--size", "32", "--cache", "40"]
     brief = ["--epochs", "2", "--batch-size", "4", "--workers", "0", "--device", "cpu", "--out", str(out)]

@@ -210,7 +210,9 @@ def pack(path, files):
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
 def test_class_folders_inside_an_archive(tmp_path, clip, suffix):
     frames = {f"train/b/frames/{i}.png": picture(i) for i in (1, 2, 10)}
-    path = pack(tmp_path / f"data{suffix}", {"train/a/1.mp4": clip, **frames})
+    hidden = {"__MACOSX/train/a/1.mp4": b"", "train/a/._1.mp4": b""}
+    path = pack(tmp_path / f"data{suffix}", {"train/a/1.mp4": clip, **frames, **hidden})
+    assert len(list_members(path)) == 4
     data = create_dataset("folder", path, "train")
     assert data.classes == ("a", "b")
     assert len(data[0][0]) == 8
@@ -241,8 +243,8 @@ def test_shards(tmp_path, clip):
     assert len(data[2][0]) == 8
     again = create_dataset("webdataset", tmp_path / "train-{000..001}.tar", "train")
     assert again.records == data.records
-    pack(tmp_path / "val-0.tar", {"x.mp4": clip, "x.cls": b"3"})
-    assert create_dataset("webdataset", tmp_path, "val").labels == [3]
+    pack(tmp_path / "val-0.tar", {"x.mp4": clip, "x.cls": b"0", "y.mp4": clip, "y.txt": b"run"})
+    assert create_dataset("webdataset", tmp_path, "val").labels == [0, 1]
     pack(tmp_path / "test-0.tar", {"x.cls": b"3"})
     with pytest.raises(InputError, match="sample 'x' has no video"):
         create_dataset("webdataset", tmp_path, "test")
@@ -296,6 +298,7 @@ def test_json_list(tmp_path):
         ("json", '[{"label": 1}]', "entry 1: the path of the video is missing"),
         ("json", '{"classes": ["a"], "videos": [{"path": "v", "label": "b"}]}', "'b' is none of the 1 classes"),
         ("json", "[", "line 1: not valid JSON"),
+        ("json", '[{"path": "v", "label": [0, 1]}]', "entry 1: 2 labels where one is expected"),
     ],
 )
 def test_wrong_tables_are_told(tmp_path, name, text, message):

@@ -85,6 +85,12 @@ def test_kinetics(tmp_path, place):
     ]
 
 
+def test_replaced_kinetics_videos(tmp_path):
+    write(tmp_path, **{"val.csv": KINETICS})
+    touch(tmp_path, "val/--3ouPhoy2A_000020_000030.mp4", "replacement/of_k400/--3ouPhoy2A_000020_000030.mp4")
+    assert found(tmp_path, "kinetics400", "val")[1][0] == "replacement/of_k400/--3ouPhoy2A_000020_000030.mp4"
+
+
 def test_kinetics_from_a_list(tmp_path):
     write(tmp_path, **{"annotations/kinetics600_train_list_videos.txt": "abseiling/x_000001_000011.mp4 0\n"})
     (tmp_path / "videos_train").mkdir()
@@ -203,7 +209,9 @@ def test_omnisource_joins_videos_images_and_clips(tmp_path):
         "googleimage_200/tsn_8seg_googleimage_200_wodup.txt": "000/00/000001.jpg 0\n",
         "insimage_200/tsn_8seg_insimage_200_wodup.txt": "001/x/1.jpg 1\n",
         "insvideo_200/slowonly_8x8_insvideo_200_wodup.txt": "002/x/B.mp4 2\n",
-        "kinetics_raw_200/slowonly_8x8_kinetics_raw_200.json": {"pref_/x/part_0.mp4": 5},
+        "kinetics_raw_200/slowonly_8x8_kinetics_raw_200.json": [
+            {"video_dir": "pref_/x", "label": 5, "num_clips": 3, "positive_clip_inds": [0, 2]}
+        ],
     }
     write(tmp_path, **{f"annotations/{path}": content for path, content in lists.items()})
     assert found(tmp_path, "omnisource", "train") == [
@@ -212,6 +220,7 @@ def test_omnisource_joins_videos_images_and_clips(tmp_path):
         ("insimage_200/001/x/1.jpg", 1),
         ("insvideo_200/002/x/B.mp4", 2),
         ("kinetics_raw_200_train/pref_/x/part_0.mp4", 5),
+        ("kinetics_raw_200_train/pref_/x/part_2.mp4", 5),
     ]
     assert found(tmp_path, "omnisource", "val") == [("kinetics_200_val/w.mp4", 4)]
     assert len(found(tmp_path, "omnisource", "train", sources=["google_images"])) == 1
@@ -235,6 +244,8 @@ def test_finegym(tmp_path):
     assert (record.start, record.end) == (3.2, 5.1)
     touch(tmp_path, f"subactions/{name}.mp4")
     assert found(tmp_path, "gym99", "train") == [(f"subactions/{name}.mp4", 17)]
+    write(tmp_path, **{"gym99_val_element.txt": f"{name}.mp4 3\n"})
+    assert found(tmp_path, "gym99", "val") == [(f"subactions/{name}.mp4", 3)]
     write(tmp_path, **{"gym288_train_element_v1.0.txt": f"{name} 288\n"})
     with pytest.raises(InputError, match="line 1: label 288 is not from 0 to 287"):
         found(tmp_path, "gym288", "train")

@@ -52,9 +52,22 @@ def test_classes_are_listed_worst_first(tmp_path):
     assert confused.index("class 2") < confused.index("class 0")
 
 
-@pytest.mark.parametrize("content", [{}, {"history": HISTORY[:1]}, {"confusion": np.array([[1, 0], [0, 1]])}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"history": HISTORY[:1]},
+        {"history": [{"epoch": 1.0, "loss": 2.0}]},
+        {"metrics": {"top1": None, "loss": float("nan")}},
+        {"confusion": np.array([[1, 0], [0, 1]])},
+    ],
+)
 def test_parts_may_be_missing(tmp_path, content):
     assert "<h1>a run</h1>" in page(tmp_path, **content)
+
+
+def test_names_are_no_formulas(tmp_path):
+    assert r"$\no_formula$" in page(tmp_path, confusion=np.eye(2, dtype=int), classes=[r"$\no_formula$", "run"])
 
 
 def test_many_classes(tmp_path):

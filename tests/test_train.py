@@ -296,6 +296,8 @@ def test_frozen_parts_keep_their_values(root, tmp_path):
 
 def test_learning_rate_follows_the_batch_and_the_schedule(root, tmp_path):
     settings = {"lr": 0.1, "lr_batch_size": 8, "schedule": "multistep", "epochs": 3, "val_split": ""}
+    warm = train(root, tmp_path / "warm", **{**settings, "epochs": 1}, warmup_epochs=1, warmup_lr=0.04).history
+    assert [row["lr"] for row in warm] == pytest.approx([0.02, 0.03, 0.04])
     run = train(root, tmp_path, **settings, schedule_args={"decay_milestones": [1, 2], "decay_rate": 0.1})
     rates = [row["lr"] for row in run.history]
     assert rates == pytest.approx([0.05] * 3 + [0.005] * 3 + [0.0005] * 3)

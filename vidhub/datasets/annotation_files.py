@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import collections
+import csv
 import json
 import pickle
 from collections.abc import Iterator
@@ -29,6 +30,21 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                     yield number, line
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+
+
+def read_csv(path: str | Path, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """(number from 1, cells) of every line that is not empty, UTF-8.
+
+    Raises:
+        InputError: the file is missing or not text.
+    """
+    path = existing(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(enumerate(csv.reader(file, delimiter=delimiter), 1))
+    except (UnicodeDecodeError, csv.Error):
+        raise InputError(f"{path} is not UTF-8 text with fields separated by {delimiter!r}; save it so.") from None
+    return [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
 
 
 def read_json(path: str | Path) -> Any:

@@ -41,10 +41,9 @@ def open_member(path: str) -> BinaryIO:
         raise FileNotFoundError(f"there is no {name!r} in the archive {archive!r}.")
     place = members[name]
     try:
-        if place is None:
-            with zipfile.ZipFile(archive) as file:
-                return io.BytesIO(file.read(name))
         with open(archive, "rb") as file:
+            if isinstance(place, zipfile.ZipInfo):
+                return io.BytesIO(_without_contents(file).read(place))
             file.seek(place[0])
             content = file.read(place[1])
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
@@ -60,6 +59,14 @@ def member_frames(path: str) -> list[str]:
     return [f"{archive}{SEPARATOR}{folder}/{name}" for name in _folders(archive, _version(archive)).get(folder, ())]
 
 
+def _without_contents(file: BinaryIO) -> zipfile.ZipFile:
+    """An archive of which every member is known already: reading its table of contents again takes long."""
+    empty = io.BytesIO(b"PK\x05\x06" + bytes(18))
+    archive = zipfile.ZipFile(empty)
+    archive.fp = file
+    return archive
+
+
 def _version(archive: str | os.PathLike) -> tuple[int, int]:
     """What changes when the archive does."""
     status = os.stat(archive)
@@ -67,28 +74,32 @@ def _version(archive: str | os.PathLike) -> tuple[int, int]:
 
 
 _LOCK = threading.Lock()
+os.register_at_fork(after_in_child=lambda: globals().update(_LOCK=threading.Lock()))  # it may be held at that moment
+
+_Place = tuple[int, int] | zipfile.ZipInfo  # offset and size in a tar file
 
 
-def _members(archive: str, version: tuple[int, int]) -> dict[str, tuple[int, int] | None]:
+def _members(archive: str, version: tuple[int, int]) -> dict[str, _Place]:
     with _LOCK:  # or every thread would scan a large archive for itself
         return _scan(archive, version)
 
 
 @functools.lru_cache(maxsize=256)
-def _scan(archive: str, version: tuple[int, int]) -> dict[str, tuple[int, int] | None]:
-    """Of every file in the archive offset and size (tar); a zip file has its own table of contents."""
+def _scan(archive: str, version: tuple[int, int]) -> dict[str, _Place]:
+    """Where every file in the archive is; hidden ones and those that macOS adds are left out."""
     if archive.lower().endswith(_COMPRESSED):
         raise VideoError(f"{archive!r} is compressed as a whole, so its files cannot be read in place: unpack it.")
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
-                found = {info.filename: None for info in file.infolist() if not info.is_dir()}
+                found = {info.filename: info for info in file.infolist() if not info.is_dir()}
         else:
             with tarfile.open(archive, "r:") as file:
                 found = {info.name.removeprefix("./"): (info.offset_data, info.size) for info in file if info.isfile()}
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise VideoError(f"{archive!r} is no readable zip or tar file ({error}); get it again.") from error
-    return {name: found[name] for name in sorted(found, key=natural_order)}
+    hidden = [name for name in found if any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
+    return {name: found[name] for name in sorted(found.keys() - hidden, key=natural_order)}
 
 
 @functools.lru_cache(maxsize=16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .annotation_files import existing, read_json, read_lines
+from .annotation_files import existing, read_csv, read_json, read_lines
 from .archives import ARCHIVE_SUFFIXES, SEPARATOR, list_members, open_member
 from .info import DatasetInfo, Parsed
 from .records import Label, VideoRecord
@@ -153,7 +152,8 @@ def _label(where: str, texts: list[str], multi_label: bool, num_classes: int | N
         raise InputError(f"{where}: {len(labels)} labels where one is expected; pass multi_label=True for several.")
     for label in labels:
         if label < 0 or (num_classes is not None and label >= num_classes):
-            raise InputError(f"{where}: label {label} is not from 0 to {(num_classes or label) - 1}.")
+            limit = "at least 0" if num_classes is None else f"from 0 to {num_classes - 1}"
+            raise InputError(f"{where}: label {label} is not {limit}.")
     return labels if multi_label else (labels[0] if labels else None)
 
 
@@ -284,6 +284,8 @@ def parse_table(
         if str(row.get("split") or split) != split:
             continue
         labels = [_class_index(where, text, index) for text in _texts(row.get("label"), multi_label)]
+        if len(labels) > 1 and not multi_label:
+            raise InputError(f"{where}: {len(labels)} labels where one is expected; pass multi_label=True for several.")
         label = tuple(labels) if multi_label else (labels[0] if labels else None)
         start, end = (_seconds(where, row.get(key)) for key in ("start", "end"))
         records.append(VideoRecord(_joined(folder, str(row["path"])), label, start, end))
@@ -293,8 +295,7 @@ def parse_table(
 
 
 def _csv_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
-    with existing(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in row)]
+    rows = read_csv(path)
     if not rows:
         raise InputError(f"{path} is empty.")
     header = [_column(cell) for cell in rows[0][1]]
@@ -368,14 +369,29 @@ def parse_shards(root: Path, split: str) -> Parsed:
     """Samples in tar files: files of the same name up to the first dot of it, ``KEY.mp4`` and ``KEY.cls`` (a number),
     ``KEY.txt`` (a number or a name) or ``KEY.json`` ({"label": number or name}).
 
+    Names are numbered in the order of the alphabet over the shards of all splits, or as in ``classes.txt``.
     ``root`` is a tar file, a pattern such as ``shard-{000..012}.tar``, or a folder: then its ``SPLIT/*.tar``, or
     ``SPLIT*.tar``. The tables of contents are read once; samples are then taken from any place.
 
     Raises:
         InputError: there are no shards, or a sample has no video or a label that cannot be read.
     """
+    samples = _samples(_shards(root, split))
+    classes = _class_file(root) if root.is_dir() else ()
+    if not classes and any(isinstance(label, str) for _, label in samples):
+        # names are numbered over the shards of all splits, or train and val would differ
+        every = _samples(sorted(map(str, root.rglob("*.tar")))) if root.is_dir() else samples
+        classes = tuple(sorted({label for _, label in every if isinstance(label, str)}))
+    index = {name: i for i, name in enumerate(classes)}
+    if unknown := [label for _, label in samples if isinstance(label, str) and label not in index]:
+        raise InputError(f"{root}: {unknown[0]!r} is none of the {len(index)} classes.")
+    return Parsed([VideoRecord(path, index.get(label, label)) for path, label in samples], classes)
+
+
+def _samples(shards: Iterable[str]) -> list[tuple[str, Any]]:
+    """(path of the video, label: class number, class name, several numbers, or None) of every sample."""
     samples: list[tuple[str, Any]] = []
-    for shard in _shards(root, split):
+    for shard in shards:
         groups: dict[str, dict[str, str]] = {}
         for member in list_members(shard):
             folder, slash, name = member.rpartition("/")
@@ -386,10 +402,7 @@ def parse_shards(root: Path, split: str) -> Parsed:
             if video is None:
                 raise InputError(f"{shard}: sample {key!r} has no video, only {', '.join(parts)}.")
             samples.append((video, _shard_label(shard, key, parts)))
-    names = {label for _, label in samples if isinstance(label, str)}
-    classes = tuple(sorted(names))
-    index = {name: i for i, name in enumerate(classes)}
-    return Parsed([VideoRecord(path, index.get(label, label)) for path, label in samples], classes)
+    return samples
 
 
 def _shards(root: Path, split: str) -> list[str]:
@@ -414,7 +427,9 @@ def _shard_label(shard: str, key: str, parts: dict[str, str]) -> Label | str:
         except (ValueError, KeyError, TypeError):
             raise InputError(f'{shard}: {key + suffix!r} must hold {{"label": ...}}, not {text[:80]!r}.') from None
         if isinstance(label, list):
-            return tuple(int(part) for part in label)
+            if not all(isinstance(part, int) for part in label):
+                raise InputError(f"{shard}: several labels of {key + suffix!r} must be numbers, not {label!r}.")
+            return tuple(label)
         return int(label) if str(label).isdecimal() else str(label)
     return None
 

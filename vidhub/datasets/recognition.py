@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import functools
 import os
 import re
 from collections.abc import Iterable
@@ -13,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..weights.types import read_labels
-from .annotation_files import read_json, read_lines
+from .annotation_files import read_csv, read_json, read_lines
 from .info import DatasetInfo, Parsed
 from .lists import VIDEO_SUFFIXES, read_tag_list, read_video_list
 from .records import VideoRecord
@@ -42,13 +40,12 @@ def locate(folders: Iterable[Path], names: Iterable[str], suffix: str = ".mp4") 
     A folder is gone through once. Names without a file get the path where it should be.
     """
     folder = next((folder for folder in folders if folder.is_dir()), None)
-    found = _index(str(folder), os.stat(folder).st_mtime_ns) if folder else {}
+    found = index_videos(folder) if folder else {}
     folder = folder or next(iter(folders))
     return {name: found.get(name, str(folder / f"{name}{suffix}")) for name in names}
 
 
-@functools.lru_cache(maxsize=8)
-def _index(folder: str, version: int) -> dict[str, str]:
+def index_videos(folder: Path) -> dict[str, str]:
     """Videos by name without suffix, and folders that hold images by their name."""
     found = {}
     for here, _, files in os.walk(folder, followlinks=True):
@@ -85,8 +82,7 @@ def _csv_rows(path: Path, fields: int, delimiter: str = ",") -> list[tuple[str, 
     Raises:
         InputError: a row has fewer than ``fields`` cells.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [(number, row) for number, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if row]
+    rows = read_csv(path, delimiter)
     for number, row in rows:
         if len(row) < fields:
             raise InputError(f"{path}, line {number}: expected {fields} fields, not {delimiter.join(row)!r}.")
@@ -98,6 +94,11 @@ def _number(where: str, text: Any) -> int:
         return int(text)
     except (TypeError, ValueError):
         raise InputError(f"{where}: expected a whole number, not {text!r}.") from None
+
+
+def _check_class(where: str, label: int, num_classes: int) -> None:
+    if not 0 <= label < num_classes:
+        raise InputError(f"{where}: label {label} is not from 0 to {num_classes - 1}.")
 
 
 # ------------------------------------------------------------------------------------------------------------ formats
@@ -164,7 +165,8 @@ def parse_kinetics(root: Path, split: str, *, label_set: str) -> Parsed:
     """
     classes = read_labels(label_set)
     index = _numbered(classes)
-    folders = [root / name for name in (f"videos_{split}", split, f"rawframes_{split}", "videos", "rawframes")]
+    names = (f"videos_{split}", split, f"rawframes_{split}", "videos", "rawframes")
+    folders = [root / name for name in names]
     try:
         path = find_file(root, f"{split}.csv", f"kinetics_{split}.csv", f"{label_set}_{split}.csv", f"{split}list.csv")
     except InputError:
@@ -185,11 +187,13 @@ def parse_kinetics(root: Path, split: str, *, label_set: str) -> Parsed:
         found.append(
             (f"{video}_{times[0]:06d}_{times[1]:06d}", video, _class_number(where, label, index) if label else None)
         )
-    paths = locate([*folders, root], [name for name, _, _ in found])
-    bare = locate([*folders, root], [video for _, video, _ in found])  # some copies have names without times
+    folder = _first_folder(folders, root)
+    present = index_videos(folder)
+    if (root / "replacement").is_dir():  # of damaged videos, under the same names
+        present |= index_videos(root / "replacement")
     records = []
-    for name, video, label in found:
-        path = bare[video] if not os.path.exists(paths[name]) and os.path.exists(bare[video]) else paths[name]
+    for name, video, label in found:  # some copies have names without times
+        path = present.get(name) or present.get(video) or str(folder / f"{name}.mp4")
         records.append(VideoRecord(path, label))
     return Parsed(records, classes)
 
@@ -227,8 +231,12 @@ def parse_sthv2(root: Path, split: str) -> Parsed:
     """
     name, prefix = {"val": "validation"}.get(split, split), "something-something-v2"
     path = find_file(root, f"{prefix}-{name}.json", f"{name}.json")
-    labels = read_json(find_file(root, f"{prefix}-labels.json", "labels.json"))
-    classes = tuple(sorted(labels, key=lambda label: int(labels[label])))
+    label_file = find_file(root, f"{prefix}-labels.json", "labels.json")
+    try:
+        numbers = {name: int(number) for name, number in read_json(label_file).items()}
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(f'{label_file} must hold an object {{"name": "number"}}.') from None
+    classes = tuple(sorted(numbers, key=numbers.get))
     index = _numbered(classes)
     items = read_json(path)
     folders = [root / f"20bn-{prefix}", root / "videos", root / "rawframes", root]
@@ -254,6 +262,8 @@ def parse_diving48(root: Path, split: str) -> Parsed:
         labels = [int(item["label"]) for item in items]
     except (KeyError, TypeError, ValueError):
         raise InputError(f'{path} must hold a list of {{"vid_name": ..., "label": number}}.') from None
+    for name, label in zip(names, labels, strict=True):
+        _check_class(f"{path}, video {name!r}", label, len(classes))
     paths = locate(folders, names)
     return Parsed([VideoRecord(paths[name], label) for name, label in zip(names, labels, strict=True)], classes)
 
@@ -268,16 +278,16 @@ def parse_moments(root: Path, split: str, *, label_set: str, categories: str, mu
     path = find_file(root, f"{name}Set.csv", f"{name}Set.txt")
     classes = read_labels(label_set)
     if (path.parent / categories).is_file():
-        pairs = [row for _, row in _csv_rows(path.parent / categories, 2)]
-        classes = tuple(row[0] for row in sorted(pairs, key=lambda row: int(row[-1])))
+        pairs = [(_number(where, row[-1]), row[0]) for where, row in _csv_rows(path.parent / categories, 2)]
+        classes = tuple(name for _, name in sorted(pairs))
     index = _numbered(classes)
     folder = _first_folder([root / name, root / "videos" / name, root / "videos"], root / name)
     records = []
     for where, row in _csv_rows(path, 2):
         if multi_label:
             label: Any = tuple(_number(where, cell) for cell in row[1:] if cell.strip())
-            if max(label, default=0) >= len(classes):
-                raise InputError(f"{where}: label {max(label)} is not from 0 to {len(classes) - 1}.")
+            for value in label:
+                _check_class(where, value, len(classes))
         else:
             label = _class_number(where, row[0].split("/")[0], index)
         records.append(VideoRecord(str(folder / row[0]), label))
@@ -298,8 +308,8 @@ def parse_hvu(root: Path, split: str, *, categories: Iterable[str] | None = None
     sizes = {name: sum(category == name for category, _ in tags) for name in wanted}
     classes = tuple(f"{category}/{tag}" for name in wanted for category, tag in tags if category == name)
     folders = [root / f"videos_{split}", root / split, root / "videos", root]
-    published = f"HVU_{split.capitalize()}_V1.0.csv"
-    path = find_file(root, published, f"hvu_{split}_video.json", f"hvu_{split}.json")
+    names = (f"HVU_{split.capitalize()}_V1.0.csv", f"hvu_{split}.csv", f"hvu_{split}_video.json", f"hvu_{split}.json")
+    path = find_file(root, *names)
     if path.suffix == ".json":
         return Parsed(read_tag_list(path, _first_folder(folders, root), categories=wanted), classes, sizes)
     place: dict[str, list[tuple[str, int]]] = {}
@@ -347,27 +357,35 @@ def parse_omnisource(root: Path, split: str, *, sources: Iterable[str] = OMNISOU
         file, folder = lists[source]
         path = root / "annotations" / file
         if path.suffix == ".json":
-            labels = read_json(path)
-            if not isinstance(labels, dict):
-                raise InputError(f"{path} must hold an object {{file: class}}, not {type(labels).__name__}.")
-            records += [
-                VideoRecord(str(root / folder / name), _number(f"{path}, {name}", label))
-                for name, label in labels.items()
-            ]
+            records += _raw_clips(path, root / folder)
         else:
             records += read_video_list(path, root / folder, num_classes=200)
     return Parsed(records, classes)
 
 
+def _raw_clips(path: Path, folder: Path) -> list[VideoRecord]:
+    """The clips ``part_N.mp4`` of untrimmed videos that show their class, as {"video_dir", "label", ...} lists them."""
+    try:
+        return [
+            VideoRecord(str(folder / item["video_dir"] / f"part_{int(clip)}.mp4"), int(item["label"]))
+            for item in read_json(path)
+            for clip in item["positive_clip_inds"]
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f'{path} must hold a list of {{"video_dir": ..., "label": number, "positive_clip_inds": [numbers]}}.'
+        ) from None
+
+
 def parse_gym(root: Path, split: str, *, num_classes: int) -> Parsed:
-    """FineGYM: ``gym99_train_element_v1.0.txt`` with lines "VIDEO_E_start_end_A_start_end number".
+    """FineGYM: ``gym99_train_element_v1.1.txt`` and ``gym99_val_element.txt``: "VIDEO_E_start_end_A_start_end number".
 
     Sub-actions cut out, ``subactions/NAME.mp4``, are taken where they are; else parts of ``events/VIDEO_E_....mp4`` or
     of whole ``videos/VIDEO.mp4``, by the seconds in ``finegym_annotation_info_v1.x.json``, or else those in the name.
     """
     prefix = f"gym{num_classes}_{split}"
     path = find_file(
-        root, f"{prefix}_element_v1.1.txt", f"{prefix}_element_v1.0.txt", f"{prefix}_org.txt", f"{prefix}.txt"
+        root, *(f"{prefix}{end}.txt" for end in ("_element_v1.1", "_element_v1.0", "_element", "_org", ""))
     )
     classes = read_labels("gym99") if num_classes == 99 else ()
     annotations = sorted([*root.glob("finegym_annotation_info*.json"), *root.glob("annotations/*annotation*.json")])
@@ -375,14 +393,14 @@ def parse_gym(root: Path, split: str, *, num_classes: int) -> Parsed:
     records = []
     for line, text in read_lines(path):
         name, _, label = text.rpartition(" ")
-        parts = re.fullmatch(r"(.+)_(E_(\d+)_(\d+))_(A_(\d+)_(\d+))", name.strip())
+        name = name.strip().removesuffix(".mp4")
+        parts = re.fullmatch(r"(.+)_(E_(\d+)_(\d+))_(A_(\d+)_(\d+))", name)
         where = f"{path}, line {line}"
         if not parts:
             raise InputError(f"{where}: expected 'VIDEO_E_start_end_A_start_end number', not {text!r}.")
         number = _number(where, label)
-        if not 0 <= number < num_classes:
-            raise InputError(f"{where}: label {number} is not from 0 to {num_classes - 1}.")
-        records.append(_gym_record(root, name.strip(), parts, times, number))
+        _check_class(where, number, num_classes)
+        records.append(_gym_record(root, name, parts, times, number))
     return Parsed(records, classes)
 
 
@@ -425,10 +443,10 @@ _UPLOADERS = "the videos belong to their uploaders"
 _THREE_SPLITS = tuple(f"{part}{number}" for number in ("", 1, 2, 3) for part in ("train", "test"))
 
 
-def _kinetics(number: int, counts: dict[str, int], paper: str) -> DatasetInfo:
+def _kinetics(number: int, counts: dict[str, int], paper: str, year: str = "") -> DatasetInfo:
     return DatasetInfo(
-        name=f"kinetics{number}",
-        title=f"Kinetics-{number}",
+        name=f"kinetics{number}{year}",
+        title=f"Kinetics-{number}{year.replace('_', '-')}",
         task="recognition",
         parse=parse_kinetics,
         splits=("train", "val", "test"),
@@ -452,7 +470,8 @@ def _gym(number: int) -> DatasetInfo:
         splits=("train", "val"),
         homepage="https://sdolivia.github.io/FineGym/",
         license=f"annotations CC-BY-NC-4.0; {_UPLOADERS}",
-        layout=f"gym{number}_SPLIT_element_v1.1.txt and finegym_annotation_info_v1.1.json, also in annotations/\n"
+        layout=f"gym{number}_train_element_v1.1.txt, gym{number}_val_element.txt,\n"
+        "finegym_annotation_info_v1.1.json, also in annotations/\n"
         "subactions/VIDEO_E_..._A_....mp4, or events/VIDEO_E_....mp4, or videos/VIDEO.mp4",
         num_classes=number,
         paper="https://arxiv.org/abs/2004.06704",
@@ -493,6 +512,7 @@ DATASETS = (
     _kinetics(400, {"train": 246534, "val": 19906}, "https://arxiv.org/abs/1705.06950"),
     _kinetics(600, {"train": 392622, "val": 30001}, "https://arxiv.org/abs/1808.01340"),
     _kinetics(700, {"train": 545317, "val": 35000}, "https://arxiv.org/abs/1907.06987"),
+    _kinetics(700, {}, "https://arxiv.org/abs/2010.10864", "_2020"),
     DatasetInfo(
         name="sthv1",
         title="Something-Something V1",

@@ -47,10 +47,10 @@ def train_mode(model: nn.Module, freeze_stages: int = 0, freeze_bn: bool = False
                 module.eval()
 
 
-def scaled_lr(recipe: Recipe, world_size: int) -> float:
-    """The learning rate for the clips that a step really sees (Goyal et al., https://arxiv.org/abs/1706.02677)."""
+def lr_factor(recipe: Recipe, world_size: int) -> float:
+    """By what to multiply learning rates for the clips that a step really sees (https://arxiv.org/abs/1706.02677)."""
     clips = recipe.batch_size * recipe.accumulate * recipe.repeats * world_size
-    return recipe.lr * clips / recipe.lr_batch_size if recipe.lr_batch_size else recipe.lr
+    return clips / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
 
 
 def create_optimizer(model: nn.Module, recipe: Recipe, world_size: int = 1) -> torch.optim.Optimizer:
@@ -63,7 +63,7 @@ def create_optimizer(model: nn.Module, recipe: Recipe, world_size: int = 1) -> t
         return create_optimizer_v2(
             model,
             opt=recipe.optimizer,
-            lr=scaled_lr(recipe, world_size),
+            lr=recipe.lr * lr_factor(recipe, world_size),
             weight_decay=recipe.weight_decay,
             filter_bias_and_bn=not recipe.decay_all,
             layer_decay=recipe.layer_decay if recipe.layer_decay != 1.0 else None,
@@ -73,22 +73,25 @@ def create_optimizer(model: nn.Module, recipe: Recipe, world_size: int = 1) -> t
         raise InputError(f"cannot create the optimizer {recipe.optimizer!r} ({error}).") from error
 
 
-def create_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch_length: int) -> Scheduler:
+def create_schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, epoch_length: int, world_size: int = 1
+) -> Scheduler:
     """timm's schedule ``recipe.schedule``, to be told after every step: ``schedule.step_update(step)``."""
     args: dict[str, Any] = dict(recipe.schedule_args)
+    factor = lr_factor(recipe, world_size)
     name = recipe.schedule
     if name == "constant":
         name, args = "step", {"decay_epochs": recipe.epochs + 1, **args}
     if "decay_milestones" in args:  # timm's multistep decays one update early
-        args["decay_milestones"] = [epoch + 1 / epoch_length for epoch in args["decay_milestones"]]
+        args["decay_milestones"] = [epoch + 0.5 / epoch_length for epoch in args["decay_milestones"]]
     try:
         schedule, _ = create_scheduler_v2(
             optimizer,
             name,
             num_epochs=recipe.epochs,
             warmup_epochs=recipe.warmup_epochs,
-            warmup_lr=recipe.warmup_lr,
-            min_lr=recipe.min_lr,
+            warmup_lr=recipe.warmup_lr * factor,
+            min_lr=recipe.min_lr * factor,
             step_on_epochs=False,
             updates_per_epoch=epoch_length,
             **args,

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import math
+import numbers
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from ..errors import VidhubError
 
 _CELLS_WITH_NUMBERS, _AXES_WITH_NAMES = 20, 60  # classes up to which the matrix shows these
+_PIXELS = 150  # of the matrix at most in each direction, so that the diagonal of 700 classes can be seen
 _ROWS = 15  # of the tables of classes and confusions
 
 
@@ -55,7 +57,7 @@ def write_report(
     path = Path(path)
     names = list(classes) if classes else [f"class {i}" for i in range(0 if confusion is None else len(confusion))]
     if path.suffix == ".png":
-        content = _picture(history, confusion, names)
+        content = _picture(title, history, confusion, names)
     else:
         content = _page(title, history, metrics or {}, names, confusion, worst, summary or {}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +102,8 @@ def _page(title, history, metrics, names, confusion, worst, summary) -> str:
 
 
 def _figure(name: str, value: float) -> str:
+    if not _finite(value):
+        return "none"
     return f"{value:.3f}" if name.endswith("loss") else f"{value:.1f} %"
 
 
@@ -158,9 +162,12 @@ def _drawing(draw, *data: Any) -> bytes:
     return _png(figure)
 
 
-def _picture(history: Sequence[dict[str, Any]], confusion: np.ndarray | None, names: Sequence[str]) -> bytes:
+def _picture(
+    title: str, history: Sequence[dict[str, Any]], confusion: np.ndarray | None, names: Sequence[str]
+) -> bytes:
     has_matrix = confusion is not None and len(confusion) > 0
     figure = _figure_of(1 + has_matrix)
+    figure.suptitle(title, parse_math=False)
     upper = figure.subfigures(1 + has_matrix, 1, squeeze=False)[:, 0]
     _draw_curves(upper[0], history)
     if has_matrix:
@@ -187,17 +194,17 @@ def _draw_curves(figure, history: Sequence[dict[str, Any]]) -> None:
     left, right = figure.subplots(1, 2)
     for axes, keys in ((left, ("loss", "val_loss")), (right, _score_keys(history))):
         for key in keys:
-            points = [(row["step"], row[key]) for row in history if _finite(row.get(key))]
+            points = _points(history, key)
             if points:
-                steps, values = zip(*points, strict=True)
-                axes.plot(steps, values, label=key, marker="o" if key.startswith("val_") else None, markersize=3)
+                marker = "o" if key.startswith("val_") else None
+                axes.plot(*zip(*points, strict=True), label=key, marker=marker, markersize=3)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
     left.set_title("loss")
     right.set_title("validation")
-    rates = [(row["step"], row["lr"]) for row in history if _finite(row.get("lr"))]
+    rates = _points(history, "lr")
     if rates:
         axes = left.twinx()
         axes.plot(*zip(*rates, strict=True), color="gray", linestyle=":", linewidth=1)
@@ -209,8 +216,12 @@ def _score_keys(history: Sequence[dict[str, Any]]) -> list[str]:
     return [key for key in keys if key.startswith("val_") and key not in ("val_loss", "val_top5")]
 
 
+def _points(history: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[key]) for row in history if _finite(row.get("step")) and _finite(row.get(key))]
+
+
 def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _draw_confusion(figure, confusion: np.ndarray, names: Sequence[str]) -> None:
@@ -218,14 +229,19 @@ def _draw_confusion(figure, confusion: np.ndarray, names: Sequence[str]) -> None
     axes = figure.subplots()
     count = len(confusion)
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, ax=axes, label="share of the true class")
+    block = -(-count // _PIXELS)  # more classes than pixels: each pixel shows the largest share of its block
+    if block > 1:
+        padded = np.pad(shares, (0, -count % block))
+        shares = padded.reshape(len(padded) // block, block, -1, block).max((1, 3))
+    edge = count - 0.5
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", extent=(-0.5, edge, edge, -0.5))
+    figure.colorbar(image, cax=axes.inset_axes((1.02, 0, 0.04, 1)), label="share of the true class")
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if count <= _AXES_WITH_NAMES:
         size = 9 if count <= _CELLS_WITH_NUMBERS else 5
-        axes.set_xticks(range(count), names, rotation=90 if count > 4 else 0, fontsize=size)
-        axes.set_yticks(range(count), names, fontsize=size)
+        axes.set_xticks(range(count), names, rotation=90 if count > 4 else 0, fontsize=size, parse_math=False)
+        axes.set_yticks(range(count), names, fontsize=size, parse_math=False)
     if count <= _CELLS_WITH_NUMBERS:
         for i, j in np.argwhere(confusion):
             color = "white" if shares[i, j] > 0.5 else "black"

@@ -160,7 +160,7 @@ class _Run:
         self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
         optimizer = create_optimizer(self.model, recipe, self.world_size)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-        self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length)
+        self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length, self.world_size)
         self.state = _Progress()
         self.accelerator.register_for_checkpointing(self.state, self.schedule, *([self.ema] if self.ema else []))
         set_seed(recipe.seed, device_specific=True)  # dropout differs between processes
