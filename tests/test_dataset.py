@@ -18,7 +18,9 @@ from vidhub.datasets.dataset import (
     open_video,
 )
 from vidhub.datasets.records import VideoRecord
+from vidhub.datasets.video_io import VideoReader
 from vidhub.errors import InputError, UnknownNameError, VideoError
+from vidhub.transforms.functional import resize
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,7 @@ def test_cached_videos_are_decoded_once_and_unreadable_ones_left_out(video, tmp_
     monkeypatch.setattr("vidhub.datasets.dataset.open_video", None)
     frames, label = data[0]
     assert frames.shape == (50, 3, 24, 32)
+    assert torch.equal(frames, resize(VideoReader(video).get_frames(range(50)), (24, 32)))
     assert label == 1
     with data.open(0) as reader:
         assert reader.fps == 25

@@ -45,7 +45,7 @@ LAYERS = {
     "engine": {"transforms", "datasets", "models", "metrics", "weights"},
     "models": {"weights"},
     "transforms": {"weights"},
-    "datasets": {"weights"},
+    "datasets": {"transforms", "weights"},
     "metrics": set(),
     "weights": set(),
 }

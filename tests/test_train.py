@@ -271,7 +271,7 @@ def test_wrong_recipes_are_told(root, tmp_path, settings, error, message):
         {"layer_decay": 0.7, "warmup_epochs": 1, "clip_grad": 1.0, "smoothing": 0.1},
         {"repeats": 2, "grad_checkpointing": True, "cache": 40},
         {"balance": True, "optimizer": "momentum", "schedule": "multistep", "schedule_args": {"decay_milestones": [1]}},
-        {"precision": "bf16", "views": [2, 1]},
+        {"precision": "bf16", "views": (2, 1)},
         {"loss": "class_balanced_focal", "mixup": 0.0, "cutmix": 0.0, "loss_args": {"beta": 0.9, "gamma": 1.0}},
         {"augment": {"area": [0.5, 1.0], "rand_augment": [2, 9], "erasing": 0.25}, "schedule": "constant"},
     ],
@@ -280,6 +280,7 @@ def test_wrong_recipes_are_told(root, tmp_path, settings, error, message):
 def test_settings_run(root, tmp_path, settings):
     run = train(root, tmp_path, epochs=1, **settings)
     assert 0 <= run.metrics["top1"] <= 100
+    assert run.model.data_config.views == settings.get("views", (10, 3))
 
 
 def test_frozen_parts_keep_their_values(root, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 from tqdm.auto import tqdm
 
 from ..errors import InputError, VideoError
+from ..transforms.functional import fit_size, resize
 from .archives import member_frames, open_member
 from .records import Label, VideoRecord
 from .video_io import VideoReader
@@ -102,8 +103,10 @@ class VideoDataset(Dataset):
         for record in tqdm(self.records, desc="decoding", unit="video"):
             try:
                 with open_video(record) as reader:
-                    frames = reader.get_frames(range(reader.num_frames), size=min(short_side, *reader.size))
-                    self._frames.append((frames, reader.fps))
+                    # the transforms' own resize: networks notice another one
+                    size = fit_size(reader.size, short=min(short_side, *reader.size))
+                    frames = [resize(frames, size) for frames in _in_pieces(reader)]
+                    self._frames.append((torch.cat(frames), reader.fps))
                     kept.append(record)
             except (VideoError, OSError) as error:
                 tqdm.write(f"left out: {error}")
@@ -165,6 +168,12 @@ def apply_transform(transform: Any, reader: VideoReader | VideoPart) -> Any:
         return transform.load(reader)
     frames = reader.get_frames(range(reader.num_frames))
     return frames if transform is None else transform(frames)
+
+
+def _in_pieces(reader: VideoReader | VideoPart, count: int = 32) -> Iterator[Tensor]:
+    """All frames, ``count`` at a time: (n, 3, H, W)."""
+    for first in range(0, reader.num_frames, count):
+        yield reader.get_frames(range(first, min(first + count, reader.num_frames)))
 
 
 # ---------------------------------------------------------------------------------------------------- opening videos

@@ -88,11 +88,13 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
 
 
 def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
-    """``config`` with the recipe's frames, stride and size; without a ``resize`` the margin around the crop is 1/7."""
+    """``config`` with the recipe's frames, stride, size and views; without a ``resize`` the crop's margin is 1/7."""
     names = ("num_frames", "stride", "size", "resize")
     changes: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name)}
     if recipe.size:
         changes = {"resize": recipe.size * 8 // 7, "test_size": None, **changes}
+    if isinstance(recipe.views, tuple):
+        changes["views"] = recipe.views
     return replace(config, **changes)
 
 

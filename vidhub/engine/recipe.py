@@ -43,7 +43,7 @@ class Recipe:
     augment: dict[str, Any] = field(default_factory=dict)  # of `create_transform(training=True)`
     repeats: int = 1  # random clips of each video that is decoded (repeated augmentation)
     balance: bool = False  # draw every class equally often
-    views: Views = 1  # of validation
+    views: Views = 1  # of validation; (clips, crops) are the trained network's test protocol too
     cache: int = 0  # keep decoded videos in memory with this short side; 0: decode every time
     workers: int = 2
 
