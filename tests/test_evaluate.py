@@ -159,6 +159,12 @@ def test_fusion_is_the_weighted_mean_on_common_videos(tmp_path):
     assert fused.targets.tolist() == [0, 1]
 
 
+def test_parts_of_a_video_are_videos_of_their_own():
+    names = ("a.mp4#t=0,1.5", "a.mp4#t=1.5,3", "b.mp4")
+    fused = fuse([scores_of([[1, 0]] * 3, names), scores_of([[0, 1]] * 3, tuple(f"flow/{name}" for name in names))])
+    assert fused.names == names
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
@@ -178,6 +184,8 @@ def test_wrong_files_and_weights(tmp_path):
         load_evaluation(tmp_path)
     with pytest.raises(InputError, match="one weight for each"):
         fuse([scores_of([[1, 0]] * 3)], weights=[1, 2])
+    with pytest.raises(InputError, match="more than 0"):
+        fuse([scores_of([[1, 0]] * 3)], weights=[0])
 
 
 def test_several_labels_are_measured_by_average_precision():

@@ -236,3 +236,49 @@ def test_wrong_values():
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+# ------------------------------------------------------------------------------------------------ repeated augmentation
+
+
+class CountingReader:
+    """Frame i is all of value i; remembers what it was asked for."""
+
+    num_frames, fps = 60, 30.0
+
+    def __init__(self):
+        self.asked = []
+
+    def get_frames(self, indices):
+        self.asked.append(list(indices))
+        return torch.tensor(indices, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 20, 20).contiguous()
+
+
+def repeated(**options):
+    config = DataConfig(num_frames=4, stride=2, size=16, mean=(0, 0, 0), std=(1 / 255,) * 3)
+    transform = create_transform(config, training=True, hflip=0.0, **options)
+    reader = CountingReader()
+    clips = transform.load(reader, torch.Generator().manual_seed(0))
+    return clips, reader.asked
+
+
+def test_several_clips_of_a_video_are_decoded_at_once():
+    clips, asked = repeated(repeats=3)
+    assert clips.shape == (3, 3, 4, 16, 16)
+    assert len(asked) == 1
+    shown = clips[:, 0, :, 0, 0].round().int()
+    assert sorted(set(shown.flatten().tolist())) == asked[0]
+    assert len({tuple(row) for row in shown.tolist()}) == 3
+    assert (shown.diff(dim=1) == 2).all()
+
+
+def test_clips_of_the_same_frames_differ_in_their_crops_alone():
+    clips, asked = repeated(repeats=3, same_frames=True)
+    assert len(asked[0]) == 4
+    assert (clips[:, 0, :, 0, 0].round() == torch.tensor(asked[0])).all()
+
+
+def test_a_single_clip_has_no_extra_dimension():
+    assert repeated()[0].shape == (3, 4, 16, 16)
+    with pytest.raises(InputError, match="repeats"):
+        create_transform(DataConfig(num_frames=4), repeats=2)

@@ -265,6 +265,8 @@ def fuse(evaluations: Sequence[Evaluation | str | Path], weights: Sequence[float
     weights = [1.0] * len(parts) if weights is None else list(weights)
     if len(weights) != len(parts) or not parts:
         raise InputError(f"fusion takes one weight for each set of scores: {len(parts)} sets, {len(weights)} weights.")
+    if not sum(weights) > 0:
+        raise InputError(f"the weights of a fusion must sum to more than 0, not {weights}.")
     keys = _short_names(parts)
     common = [key for key in keys[0] if all(key in other for other in keys[1:])]
     if not common:
@@ -287,14 +289,17 @@ def _short_names(parts: Sequence[Evaluation]) -> list[dict[str, int]]:
 
     Streams of a data set lie in folders of their own: rgb/a.mp4 and flow/a.mp4 are the same video.
     """
-    stems = [
-        [re.sub(r"\.\w+$", "", name.replace("::", "/").rsplit("/", 1)[-1]) for name in part.names] for part in parts
-    ]
+    stems = [[_stem(name) for name in part.names] for part in parts]
     unique = all(len(set(names)) == len(names) for names in stems)
     return [
         {key: i for i, key in enumerate(stem if unique else part.names)}
         for stem, part in zip(stems, parts, strict=True)
     ]
+
+
+def _stem(name: str) -> str:
+    path, mark, part = name.replace("::", "/").partition("#")
+    return re.sub(r"\.\w+$", "", path.rsplit("/", 1)[-1]) + mark + part
 
 
 # ------------------------------------------------------------------------------------------------------------ labels
