@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import vidhub
+from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine.checkpoints import list_states
 from vidhub.engine.recipe import Recipe
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
@@ -206,6 +207,15 @@ def test_two_processes_end_as_one_with_twice_the_batch(root, tmp_path, batch_siz
     assert metrics[0].count(",") == metrics[1].count(",")
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="FSDP runs on GPUs")
+def test_sharded_networks_train_and_are_saved_whole(root, tmp_path):
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(torch.cuda.device_count())]
+    settings = command(root, tmp_path, "device=", "ema_decay=0")[1:]
+    done = subprocess.run([*launch, "--use_fsdp", "--fsdp_version", "2", *settings], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert vidhub.create_model(f"local-dir:{tmp_path / 'last'}").num_classes == 2
+
+
 def test_workers_change_nothing(root, run, tmp_path):
     assert same(weights(train(root, tmp_path, workers=2).folder / "last"), weights(run.folder / "last"))
 
@@ -281,6 +291,19 @@ def test_settings_run(root, tmp_path, settings):
     run = train(root, tmp_path, epochs=1, **settings)
     assert 0 <= run.metrics["top1"] <= 100
     assert run.model.data_config.views == settings.get("views", (10, 3))
+
+
+def test_a_network_and_data_sets_of_ones_own(root, tmp_path):
+    train_set = vidhub.create_dataset("folder", root, "train")
+    val_set = vidhub.create_dataset("folder", root, "val")
+    model = vidhub.create_model("x3d_xs", num_classes=2, depth=0.5)
+    given = {"model": model, "train_set": train_set, "val_set": val_set, "epochs": 1, "cache": 40, "balance": True}
+    vidhub.train(out=str(tmp_path / "run"), **{**TINY, "root": "", **given})
+    assert train_set.transform is None
+    assert vidhub.create_model(f"local-dir:{tmp_path / 'run'}").labels == ("moving", "still")
+    other = VideoDataset(train_set.records, num_classes=5)
+    with pytest.raises(InputError, match="the model has 2 classes, the training set 5"):
+        vidhub.train(out=str(tmp_path / "other"), **{**TINY, **given, "train_set": other})
 
 
 def test_frozen_parts_keep_their_values(root, tmp_path):

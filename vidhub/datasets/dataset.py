@@ -98,7 +98,12 @@ class VideoDataset(Dataset):
         return [record.label for record in self.records]
 
     def cache(self, short_side: int) -> None:
-        """Decode every video now, and keep its frames in memory at this short side; unreadable ones are left out."""
+        """Decode every video now, and keep its frames in memory at this short side; unreadable ones are left out.
+
+        A data set that is cached already stays as it is.
+        """
+        if self._frames is not None:
+            return
         kept, self._frames = [], []
         for record in tqdm(self.records, desc="decoding", unit="video"):
             try:

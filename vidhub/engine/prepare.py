@@ -12,9 +12,9 @@ from torch.nn.functional import one_hot
 from torch.utils.data import Dataset, default_collate
 
 from ..datasets.catalog import create_dataset
-from ..datasets.dataset import RecordDataset, VideoDataset, class_balanced_weights, join_datasets
+from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
 from ..errors import InputError, unknown_name
-from ..models._factory import create_model
+from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
 from ..weights.types import DataConfig
 from . import losses
@@ -51,8 +51,6 @@ def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, lis
     if isinstance(data, VideoDataset) and None in data.labels:
         unlabelled = data.records[data.labels.index(None)]
         raise InputError(f"{unlabelled.path!r} has no label, which training needs.")
-    if recipe.balance:
-        weights = class_balanced_weights(data)
     return data, weights
 
 
@@ -98,15 +96,35 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
     return replace(config, **changes)
 
 
-def set_transforms(recipe: Recipe, config: DataConfig, train_set: Dataset, val_set: Dataset | None) -> None:
-    """Give data sets of videos that have no transform the recipe's."""
+def fit_network(model: nn.Module, train_set: Dataset) -> None:
+    """Name the classes of a network of one's own as the training set does.
+
+    Raises:
+        InputError: it has another number of classes.
+    """
+    wanted, there = getattr(train_set, "num_classes", 0), getattr(model, "num_classes", 0)
+    if wanted and there and wanted != there:
+        raise InputError(
+            f"the model has {there} classes, the training set {wanted}: create it with num_classes={wanted}."
+        )
+    if hasattr(model, "labels") and model.labels is None:
+        model.labels = getattr(train_set, "classes", ()) or None
+
+
+def with_transforms(
+    recipe: Recipe, model: nn.Module, train_set: Dataset, val_set: Dataset | None
+) -> tuple[Dataset, Dataset | None]:
+    """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
+    config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache:
             data.cache(recipe.cache)
     if isinstance(train_set, VideoDataset) and train_set.transform is None:
-        train_set.transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)
+        transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)
+        train_set = train_set.with_transform(transform)
     if isinstance(val_set, VideoDataset) and val_set.transform is None:
-        val_set.transform = create_transform(config, views=recipe.views)
+        val_set = val_set.with_transform(create_transform(config, views=recipe.views))
+    return train_set, val_set
 
 
 def collate_clips(samples: list[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import sys
@@ -16,13 +17,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import send_to_device, set_seed
+from accelerate.utils import DistributedType, send_to_device, set_seed
 from timm.utils import ModelEmaV3, distribute_bn
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
-from ..datasets.dataset import VideoDataset
+from ..datasets.dataset import VideoDataset, class_balanced_weights
 from ..errors import InputError, VideoError, VidhubError
 from ..models._hub import save_checkpoint
 from ..transforms.mixing import random_mix
@@ -141,9 +142,13 @@ class _Run:
         if train_set is None:
             train_set, weights = prepare.open_training_set(recipe)
             val_set = prepare.open_validation_set(recipe, train_set) if val_set is None else val_set
-        model = prepare.create_network(recipe, train_set) if model is None else model
-        if not validate or isinstance(train_set, VideoDataset):
-            prepare.set_transforms(recipe, getattr(model, "data_config", None), train_set, val_set)
+        if recipe.balance:
+            weights = class_balanced_weights(train_set)
+        if model is None:
+            model = prepare.create_network(recipe, train_set)
+        else:
+            prepare.fit_network(model, train_set)
+        train_set, val_set = prepare.with_transforms(recipe, model, train_set, val_set)
         self.train_set, self.val_set, self.custom_validate = train_set, val_set, validate
         self.can_validate = bool(validate or isinstance(val_set, VideoDataset))
         self.loss = loss or prepare.classification_loss(recipe, train_set)
@@ -156,6 +161,10 @@ class _Run:
             model.set_grad_checkpointing()
         if recipe.sync_bn and self.world_size > 1:
             model = convert_sync_batch_norm(model, self.accelerator.device)
+        self.sharded = self.accelerator.distributed_type == DistributedType.FSDP
+        if self.sharded and recipe.ema_decay:
+            raise InputError("no moving average is kept of weights that FSDP shards: set ema_decay=0.")
+        self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
         self.model = _channels_last(model).to(self.accelerator.device)
         self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
         optimizer = create_optimizer(self.model, recipe, self.world_size)
@@ -266,12 +275,13 @@ class _Run:
                 summary={**asdict(self.recipe), "unreadable videos": replaced, "processes": self.world_size},
             )
         self.accelerator.wait_for_everyone()
-        return TrainingRun(self.out, self.trained.eval(), state.metrics, state.best, state.rows)
+        model = self.whole if self.sharded else self.trained
+        return TrainingRun(self.out, model.eval(), state.metrics, state.best, state.rows)
 
     @property
     def trained(self) -> nn.Module:
         """The weights that count: the moving average where there is one."""
-        return self.ema.module if self.ema else self.model
+        return self.ema.module if self.ema else self.wrapped if self.sharded else self.model
 
     def _next_batch(self) -> Batch:
         started = time.perf_counter()
@@ -320,7 +330,9 @@ class _Run:
             self.log.add(row)  # to state.rows too
 
     def _evaluate(self) -> Evaluation:
-        share = range(self.accelerator.process_index, len(self.val_set), self.world_size)
+        rounds = -(-len(self.val_set) // self.world_size)  # as many for every process: sharded networks run in step
+        places = range(self.accelerator.process_index, rounds * self.world_size, self.world_size)
+        share = [place % len(self.val_set) for place in places]
         dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.recipe.precision)
         batch_size = self.recipe.batch_size * 2  # no gradients to keep
         scored = score_dataset(
@@ -329,13 +341,19 @@ class _Run:
         return collect(self.val_set, gather_scores(dict(scored), self.world_size))
 
     def _save_model(self, folder: Path) -> None:
+        model = self.trained
+        if self.sharded:
+            weights = self.accelerator.get_state_dict(self.wrapped)  # all processes take part
+            model = self.whole
+            if self.main:
+                model.load_state_dict(weights)
         if not self.main:
             return
-        if hasattr(self.trained, "arch"):
-            save_checkpoint(self.trained, folder)
+        if hasattr(model, "arch"):
+            save_checkpoint(model, folder)
         else:  # a network that is not vidhub's
             folder.mkdir(parents=True, exist_ok=True)
-            write_safetensors(self.trained.state_dict(), folder / "model.safetensors", {"format": "pt"})
+            write_safetensors(model.state_dict(), folder / "model.safetensors", {"format": "pt"})
 
 
 def _channels_last(model: nn.Module) -> nn.Module:
