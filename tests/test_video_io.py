@@ -387,7 +387,18 @@ def test_other_arrays_are_refused(frames):
         VideoReader(frames)
 
 
-@pytest.mark.parametrize("source", [3, None, ["a.mp4"]])
+def test_list_of_images(tmp_path):
+    for number in (3, 1):
+        Image.fromarray(media.draw(number)).save(tmp_path / f"{number}.png")
+    with VideoReader([tmp_path / "3.png", lambda: (tmp_path / "1.png").open("rb")]) as reader:
+        assert [media.read_number(frame) for frame in reader] == [3, 1]
+    with pytest.raises(VideoError, match="no frame images"):
+        VideoReader([])
+    with pytest.raises(VideoError, match=r"none\.png"):
+        VideoReader([tmp_path / "none.png"])
+
+
+@pytest.mark.parametrize("source", [3, None, ("a.mp4",)])
 def test_other_sources_are_refused(source):
     with pytest.raises(InputError, match="a video must be"):
         VideoReader(source)
