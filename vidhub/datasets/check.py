@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from .._files import write_whole
 from ..errors import InputError
 from .dataset import open_video
 from .records import VideoRecord
@@ -64,9 +65,7 @@ def write_bad_files(report: CheckReport, path: str | Path) -> None:
     path = Path(path)
     listed = read_bad_files(path) if path.exists() else {}
     listed |= dict(report.bad)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_text("".join(f"{name}\t{reason}\n" for name, reason in listed.items()), encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, "".join(f"{name}\t{reason}\n" for name, reason in listed.items()))
 
 
 def read_bad_files(path: str | Path) -> dict[str, str]:

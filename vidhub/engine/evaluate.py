@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from .._files import write_whole
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import VideoDataset
 from ..errors import InputError, VideoError, VidhubError
@@ -55,12 +57,10 @@ class Evaluation:
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz`` file that :func:`load_evaluation` reads; it appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
         about = {"classes": self.classes, "categories": self.categories, "failures": self.failures}
-        np.savez(draft, scores=self.scores, targets=self.targets, names=list(self.names), about=json.dumps(about))
-        draft.replace(path)
+        file = io.BytesIO()
+        np.savez(file, scores=self.scores, targets=self.targets, names=list(self.names), about=json.dumps(about))
+        write_whole(path, file.getvalue())
 
 
 def load_evaluation(path: str | Path) -> Evaluation:
@@ -355,7 +355,7 @@ class _Store:
                 f"{str(folder)!r} holds the scores of another model, data set or protocol; choose another folder, "
                 "or delete it."
             )
-        _write_text(about, json.dumps(fingerprint))
+        write_whole(about, json.dumps(fingerprint))
 
     def read(self) -> dict[int, np.ndarray | str]:
         """All scores so far, of all processes."""
@@ -375,11 +375,9 @@ class _Store:
         if not self.waiting:
             return
         indices, scores = list(self.waiting), np.stack(list(self.waiting.values()))
-        path = self.parts / f"{indices[0]:09d}-{self.rank}.npz"
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        with draft.open("wb") as file:
-            np.savez(file, indices=indices, scores=scores)
-        draft.replace(path)
+        file = io.BytesIO()
+        np.savez(file, indices=indices, scores=scores)
+        write_whole(self.parts / f"{indices[0]:09d}-{self.rank}.npz", file.getvalue())
         self.waiting = {}
 
 
@@ -403,8 +401,8 @@ def _fingerprint(model: nn.Module, data: VideoDataset, views: Any) -> dict[str, 
 def _write_results(result: Evaluation, folder: Path, data: VideoDataset, model: nn.Module, views: Any) -> None:
     from .report import write_report
 
-    _write_text(folder / "metrics.json", json.dumps(result.metrics, indent=2) + "\n")
-    _write_text(folder / "failures.txt", "".join(f"{text}\n" for text in result.failures))
+    write_whole(folder / "metrics.json", json.dumps(result.metrics, indent=2) + "\n")
+    write_whole(folder / "failures.txt", "".join(f"{text}\n" for text in result.failures))
     write_report(
         folder / "report.html",
         title=f"{getattr(model, 'arch', type(model).__name__)}: {len(result.names)} videos",
@@ -415,12 +413,6 @@ def _write_results(result: Evaluation, folder: Path, data: VideoDataset, model: 
         worst=worst_clips(result, data),
         summary={"views": views, "videos": len(result.names), "not readable": len(result.failures)},
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def worst_clips(result: Evaluation, data: VideoDataset, count: int = 12) -> list[Any]:

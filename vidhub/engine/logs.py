@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
+
+from .._files import write_whole
 
 
 class RunLog:
@@ -41,12 +44,11 @@ class RunLog:
 
     def _rewrite(self) -> None:
         self.columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        draft = self.path.with_suffix(".tmp")
-        with draft.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        draft.replace(self.path)
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, self.columns)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, file.getvalue())
 
 
 def _board(folder: Path, rows: list[dict[str, Any]]):

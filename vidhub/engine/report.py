@@ -7,13 +7,13 @@ import html
 import io
 import math
 import numbers
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._files import write_whole
 from ..errors import VidhubError
 
 _CELLS_WITH_NUMBERS, _AXES_WITH_NAMES = 20, 60  # classes up to which the matrix shows these
@@ -60,10 +60,7 @@ def write_report(
         content = _picture(title, history, confusion, names)
     else:
         content = _page(title, history, metrics or {}, names, confusion, worst, summary or {}).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_bytes(content)
-    draft.replace(path)
+    write_whole(path, content)
 
 
 # --------------------------------------------------------------------------------------------------------------- page

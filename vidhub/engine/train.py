@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
+from .._files import write_whole
 from ..datasets.dataset import VideoDataset, class_balanced_weights
 from ..errors import InputError, VideoError, VidhubError
 from ..models._hub import save_checkpoint
@@ -373,9 +374,7 @@ def _keep_recipe(recipe: Recipe, path: Path, resume: bool) -> None:
         if changed:
             what = ", ".join(f"{name} ({before[name]!r}, now {now[name]!r})" for name in changed)
             raise InputError(f"cannot resume {recipe.out!r}, which was started with another {what}.")
-    draft = path.with_suffix(".tmp")
-    draft.write_text(recipe.to_yaml(), encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, recipe.to_yaml())
 
 
 def _rank_of(scores: dict[str, float]) -> tuple[float, float]:

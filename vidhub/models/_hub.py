@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from .. import __version__
+from .._files import write_whole
 from ..errors import InputError, VidhubError, WeightsError
 from ..weights.files import one_line, read_state_dict, write_safetensors
 from ..weights.resolve import tell_licence
@@ -130,9 +130,7 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(model.state_dict(), folder / _WEIGHTS_FILE, {"format": "pt"})
     for name, content in (("README.md", _model_card(model, address)), (_CONFIG_FILE, text + "\n")):
-        draft = folder / f"{name}.{os.getpid()}.tmp"
-        draft.write_text(content, encoding="utf-8")
-        os.replace(draft, folder / name)
+        write_whole(folder / name, content)
 
 
 def _model_card(model: nn.Module, address: str) -> str:
