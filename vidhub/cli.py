@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from . import __version__
-from .errors import InputError, VidhubError, unknown_name
+from .errors import InputError, VidhubError, in_one_line, unknown_name
 from .models._index import TASK_OF
 from .models._registry import list_models
 from .weights import tables
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: Exception) -> None:
-    _note(f"vidhub: {' '.join(str(error).split())}")
+    _note(f"vidhub: {in_one_line(error)}")
 
 
 def _note(text: str) -> None:

@@ -24,6 +24,11 @@ class InputError(VidhubError, ValueError):
     """An argument of the wrong kind, shape or value."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """What ``error`` says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for ``name``, suggesting up to three near names out of ``known``."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, VidhubError, unknown_name
+from ..errors import InputError, VidhubError, in_one_line, unknown_name
+from .archives import SEPARATOR
 from .check import CheckReport, check_videos, read_bad_files, write_bad_files
 from .dataset import RecordDataset, VideoDataset
 from .info import DatasetInfo
@@ -118,10 +119,10 @@ def survey(name: str, root: str | os.PathLike) -> list[Survey]:
         try:
             records = create_dataset(name, root, split, bad_files=False).records
         except (VidhubError, OSError) as error:
-            absent.append(Survey(split, 0, published, 0, " ".join(str(error).split())))
+            absent.append(Survey(split, 0, published, 0, in_one_line(error)))
             continue
         paths = {path for record in records if (path := getattr(record, "path", None))}
-        missing = sum(not os.path.exists(path.partition("::")[0]) for path in paths)
+        missing = sum(not os.path.exists(path.partition(SEPARATOR)[0]) for path in paths)
         found.append(Survey(split, len(records), published, missing))
     return found or absent
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .._files import write_whole
-from ..errors import InputError
+from ..errors import InputError, in_one_line
 from .dataset import open_video
 from .records import VideoRecord
 
@@ -125,4 +125,4 @@ def _decode(record: VideoRecord, full: bool) -> int | str:
                     return f"only {reader.num_frames} of {total} frames can be decoded"
             return len(wanted)
     except Exception as error:  # whatever a decoder raises, the video is bad and the others go on
-        return " ".join(str(error).split()) or type(error).__name__
+        return in_one_line(error)

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError, VideoError
 from ..transforms.functional import fit_size, resize
-from .archives import member_frames, open_member
+from .archives import SEPARATOR, member_frames, open_member
 from .records import Label, VideoRecord
 from .video_io import VideoReader
 
@@ -206,10 +206,10 @@ def _source(record: VideoRecord) -> Any:
     if record.template is not None:
         numbers = range(record.first_frame, record.first_frame + (record.num_frames or 0))
         names = [record.template.format(number) for number in numbers]
-        if "::" in record.path:
+        if SEPARATOR in record.path:
             return [partial(open_member, f"{record.path}/{name}") for name in names]
         return [os.path.join(record.path, name) for name in names]
-    if "::" not in record.path:
+    if SEPARATOR not in record.path:
         return record.path
     frames = member_frames(record.path)
     return [partial(open_member, name) for name in frames] if frames else open_member(record.path)

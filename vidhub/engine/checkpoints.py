@@ -8,7 +8,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from ..errors import WeightsError
+from ..errors import WeightsError, in_one_line
 
 _KEPT = 2  # the newest one, and the one before in case a disk loses it
 
@@ -52,7 +52,7 @@ def load_state(accelerator: Accelerator, folder: Path) -> bool:
     try:
         accelerator.load_state(str(states[-1]))
     except Exception as error:  # unpickling and shape errors of many kinds
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error)[:200]
         raise WeightsError(
             f"cannot resume from {str(states[-1])!r} ({type(error).__name__}: {reason}); "
             "delete it to go on from the one before."

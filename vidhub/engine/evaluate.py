@@ -20,13 +20,15 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from .._files import write_whole
+from ..datasets.archives import SEPARATOR
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import VideoDataset
-from ..errors import InputError, VideoError, VidhubError
+from ..errors import InputError, VideoError, VidhubError, in_one_line
 from ..metrics import classification as metrics
 from ..models._factory import create_model
 from ..transforms.factory import create_transform
 from .predict import checked_dtype, pick_device
+from .report import WorstClip, write_report
 from .scoring import group_views, score_videos
 
 _SAVE_EVERY = 50  # videos
@@ -199,7 +201,7 @@ class _Views(Dataset):
         try:
             return index, self.data[index][0]
         except (VideoError, OSError) as error:
-            return index, " ".join(str(error).split())
+            return index, in_one_line(error)
 
 
 def _error(views: Tensor | str) -> Tensor | VideoError:
@@ -298,7 +300,7 @@ def _short_names(parts: Sequence[Evaluation]) -> list[dict[str, int]]:
 
 
 def _stem(name: str) -> str:
-    path, mark, part = name.replace("::", "/").partition("#")
+    path, mark, part = name.replace(SEPARATOR, "/").partition("#")
     return re.sub(r"\.\w+$", "", path.rsplit("/", 1)[-1]) + mark + part
 
 
@@ -399,8 +401,6 @@ def _fingerprint(model: nn.Module, data: VideoDataset, views: Any) -> dict[str, 
 
 
 def _write_results(result: Evaluation, folder: Path, data: VideoDataset, model: nn.Module, views: Any) -> None:
-    from .report import write_report
-
     write_whole(folder / "metrics.json", json.dumps(result.metrics, indent=2) + "\n")
     write_whole(folder / "failures.txt", "".join(f"{text}\n" for text in result.failures))
     write_report(
@@ -415,10 +415,8 @@ def _write_results(result: Evaluation, folder: Path, data: VideoDataset, model: 
     )
 
 
-def worst_clips(result: Evaluation, data: VideoDataset, count: int = 12) -> list[Any]:
+def worst_clips(result: Evaluation, data: VideoDataset, count: int = 12) -> list[WorstClip]:
     """The videos whose own class got the least probability, with their middle frames, for the report."""
-    from .report import WorstClip
-
     if result.targets.ndim > 1:
         return []
     rows = np.flatnonzero(result.targets >= 0)

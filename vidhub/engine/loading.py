@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from ..errors import InputError, VideoError
+from ..errors import InputError, VideoError, in_one_line
 
 _TRIES = 10  # unreadable videos in a row before giving up
 
@@ -125,7 +125,7 @@ class _Seeded(Dataset):
                 try:
                     return self.dataset[index], index, failures
                 except (VideoError, OSError) as error:
-                    failures.append(" ".join(str(error).split()))
+                    failures.append(in_one_line(error))
                     index = int(torch.randint(len(self.dataset), ()))
         return None, index, failures  # told by the main process: errors of loader workers carry their traceback
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -155,7 +156,8 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
     elif name != "class_balanced_focal":
         args = {"smoothing": recipe.smoothing, **args}
     elif "samples_per_class" not in args:
-        args["samples_per_class"] = [train_set.labels.count(i) for i in range(train_set.num_classes)]
+        counts = Counter(train_set.labels)
+        args["samples_per_class"] = [counts[i] for i in range(train_set.num_classes)]
     function = _LOSSES[name]
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
