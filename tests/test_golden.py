@@ -26,6 +26,8 @@ def references():
     folder = os.environ.get("VIDHUB_REFERENCE")
     for path in sorted(Path(folder).glob("*/*.json")) if folder else ():
         case = json.loads(path.read_text())
+        if isinstance(case, dict) and "weights" in case:
+            case["weights"] = case["weights"].lstrip("(")  # one is listed so
         if isinstance(case, dict) and case.get("weights") in BY_URL:
             yield pytest.param(path, case, id=path.stem)
 

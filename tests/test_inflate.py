@@ -49,7 +49,7 @@ def test_pretrained_names_of_timm(image_model, monkeypatch):
     [
         ("slowonly_r50", "resnet50", InputError, "timm:NAME"),
         ("slowonly_r50", "timm:resnet5000", InputError, "timm has no model"),
-        ("x3d_m", "timm:resnet50", InputError, "no 2D counterpart"),
+        ("x3d_m", "timm:resnet50", InputError, "no image network"),
     ],
 )
 def test_refusals(arch, pretrained, error, reason):

@@ -65,7 +65,13 @@ class VideoDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         try:
             with self.open(index) as reader:
-                return apply_transform(self.transform, reader), self.target(index)
+                target = self.target(index)
+                if mirrored := getattr(self.transform, "mirrored_class", None):
+                    mirror = self.transform.draw_mirror()
+                    return self.transform.load(reader, mirror=mirror), mirrored.get(
+                        target, target
+                    ) if mirror else target
+                return apply_transform(self.transform, reader), target
         except VideoError as error:
             path = self.records[index].path
             raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None

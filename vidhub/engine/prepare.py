@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,15 +82,30 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     model = create_model(recipe.model, recipe.pretrained, **args)
     model.labels = getattr(train_set, "classes", ()) or None
     model.data_config = changed_data_config(model.data_config, recipe)
+    model.data_config = replace(model.data_config, flip_labels=mirrored_classes(model.labels or ()))
     if _kind_of_labels(train_set) is not int:
         model.data_config = replace(model.data_config, activation="sigmoid")
     return model
+
+
+def mirrored_classes(classes: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Pairs of classes whose names differ in left and right alone: mirrored, one shows the other.
+
+    >>> mirrored_classes(["Swiping Left", "Drumming", "Swiping Right"])
+    ((0, 2),)
+    """
+    other = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+    index = {name: i for i, name in enumerate(classes)}
+    mirrored = [re.sub(r"\b([Ll]eft|[Rr]ight)\b", lambda m: other[m[0]], name) for name in classes]
+    return tuple((i, index[name]) for i, name in enumerate(mirrored) if i < index.get(name, -1))
 
 
 def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
     """``config`` with the recipe's frames, stride, size and views; without a ``resize`` the crop's margin is 1/7."""
     names = ("num_frames", "stride", "size", "resize")
     changes: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name)}
+    if recipe.num_frames:
+        changes["test_frames"] = None
     if recipe.size:
         changes = {"resize": recipe.size * 8 // 7, "test_size": None, **changes}
     if isinstance(recipe.views, tuple):
@@ -163,7 +179,11 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         clips, targets = batch
         moved = {k: v.to(clips.device) if isinstance(v, Tensor) else v for k, v in args.items()}
-        return function(model(clips), targets, **moved)
+        auxiliary = getattr(getattr(model, "module", model), "auxiliary_weight", 0)
+        if not auxiliary:
+            return function(model(clips), targets, **moved)
+        logits, others = model(clips, auxiliary=True)
+        return function(logits, targets, **moved) + auxiliary * function(others, targets, **moved)
 
     return loss
 

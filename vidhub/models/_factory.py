@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..weights.tables import WEIGHTS, get_weights
 from ..weights.types import DataConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
-from ._inflate import inflate_2d
+from ._inflate import load_image_weights
 from ._registry import entry_point
 
 # what most published 3D networks take; for architectures of which no weights are published
@@ -36,7 +37,8 @@ def create_model(
         name: ``"arch"``, ``"arch.tag"`` (see ``list_pretrained``), ``"hf-hub:org/repo"`` or ``"local-dir:path"``
             (both as ``save_checkpoint`` writes them; they always come with their weights).
         pretrained: load the published weights of the tag, or the architecture's default ones; ``"timm:NAME"`` instead
-            inflates timm's 2D ImageNet network of that name.
+            takes timm's image network of that name as a start: inflated into a 3D ResNet, or as a frame network's
+            backbone.
         checkpoint_path: load this file, of any known layout, instead of downloading.
         features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
         progress: show a bar while downloading.
@@ -75,14 +77,14 @@ def create_model(
         raise InputError(f"cannot build {arch!r}: {str(error).split('__init__() ')[-1]}.") from None
     model.arch = arch
     model.config = {**kwargs, "num_classes": model.num_classes}
-    model.data_config = weights.data_config if weights else DEFAULT_DATA_CONFIG
+    model.data_config = _data_config(model, weights, kwargs)
     model.weights = None
     model.labels = None
 
     if checkpoint_path is not None:
         load_checkpoint(model, checkpoint_path)
     elif isinstance(pretrained, str):
-        inflate_2d(model, pretrained)
+        load_image_weights(model, pretrained)
     elif pretrained:
         state = fetch_state_dict(weights, progress=progress)
         load_state_dict(model, state, new_classifier=model.num_classes != weights.num_classes)
@@ -91,6 +93,21 @@ def create_model(
         model.labels = weights.labels
     model.eval()
     return FeatureExtractor(model, out_indices) if features_only else model
+
+
+def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> DataConfig:
+    """That of the weights, with the number of frames and the size that the network was asked to take."""
+    config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+    if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128
+        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans)
+    if frames := getattr(model, "fixed_frames", None) or kwargs.get("num_frames"):
+        tested = config.test_frames if frames == config.num_frames else None
+        config = replace(config, num_frames=frames, test_frames=tested)
+    if kwargs.get("img_size"):
+        config = config.resized(kwargs["img_size"])
+    if weights and model.num_classes != weights.num_classes:
+        config = replace(config, flip_labels=())
+    return config
 
 
 def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weights | None:

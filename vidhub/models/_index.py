@@ -34,6 +34,35 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "tanet": ("recognition", ("tanet_r50",)),
+    "tin": ("recognition", ("tin_r50",)),
+    "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),
+    "trn": ("recognition", ("trn_r50", "trn_single_r50")),
+    "tsm": (
+        "recognition",
+        (
+            "tsm",
+            "tsm_r50",
+            "tsm_r101",
+            "tsm_r50_nl_dot_product",
+            "tsm_r50_nl_embedded_gaussian",
+            "tsm_r50_nl_gaussian",
+            "tsm_mobilenet_v2",
+            "tsm_mobileone_s4",
+        ),
+    ),
+    "tsn": (
+        "recognition",
+        (
+            "tsn",
+            "tsn_r50",
+            "tsn_r101",
+            "tsn_resnext101_32x4d",
+            "tsn_densenet161",
+            "tsn_mobileone_s4",
+            "tsn_swin_base",
+        ),
+    ),
     "x3d": ("recognition", ("x3d_xs", "x3d_s", "x3d_m", "x3d_l")),
 }
 MODULE_OF = {name: module for module, (_, names) in MODULES.items() for name in names}

@@ -1,4 +1,4 @@
-"""2D ImageNet networks of timm as a start for 3D ones."""
+"""Image networks of timm as a start for video ones."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ from torch import Tensor, nn
 from ..errors import InputError, WeightsError
 
 
-def inflate_2d(model: nn.Module, source: str) -> None:
-    """Fill a 3D ResNet with the weights of timm's 2D one, e.g. ``"timm:resnet50.a1_in1k"``.
+def load_image_weights(model: nn.Module, source: str) -> None:
+    """Fill a video network with the weights of timm's image network, e.g. ``"timm:resnet50.a1_in1k"``.
 
-    Each kernel is repeated along time and divided by its temporal length, so that a still clip gives the 2D network's
-    features (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017). The classifier stays new.
+    The backbone of a frame network takes them as they are. For a 3D ResNet each kernel is repeated along time and
+    divided by its temporal length, so that a still clip gives the image network's features (Carreira and Zisserman,
+    "Quo Vadis, Action Recognition?", CVPR 2017). The classifier stays new.
 
     Raises:
-        InputError: not a "timm:" name, or a network without a 2D counterpart.
+        InputError: not a "timm:" name, or a network without such a counterpart.
         WeightsError: timm's network does not fit this one, or its weights cannot be had.
     """
     kind, _, name = source.partition(":")
     if kind != "timm" or not name:
         raise InputError(f"pretrained={source!r} is not understood: use True, False or 'timm:NAME' (timm:resnet50).")
-    if type(model).__name__ != "ResNet3D":
-        raise InputError(f"{model.arch} has no 2D counterpart to inflate; the C2D, I3D and SlowOnly networks have.")
+    by_frame = hasattr(model, "load_image_weights")
+    if not by_frame and type(model).__name__ != "ResNet3D":
+        raise InputError(
+            f"{model.arch} has no image network to start from; the C2D, I3D, SlowOnly and frame networks have."
+        )
     import timm
 
     if not timm.is_model(name.split(".")[0]):
         raise InputError(f"timm has no model {name!r}; timm.list_models('resnet*') lists them.")
     try:
-        image_model = timm.create_model(name, pretrained=True)
+        image_model = timm.create_model(name, pretrained=True, **({"in_chans": model.in_chans} if by_frame else {}))
     except Exception as error:  # timm lets the errors of whichever client it downloads with through
         raise WeightsError(f"timm could not give the weights of {name!r}: {error}") from error
-    inflate_state_dict(model, image_model.state_dict())
+    if by_frame:
+        model.load_image_weights(image_model.state_dict())
+    else:
+        inflate_state_dict(model, image_model.state_dict())
 
 
 def inflate_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:

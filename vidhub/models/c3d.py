@@ -11,7 +11,6 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ._registry import register_model
 from .layers.recognizer import ClassifierHead, Recognizer, init_convs
 
@@ -41,8 +40,6 @@ class Head(ClassifierHead):
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = F.max_pool3d(x, 2, padding=(0, 1, 1)).flatten(1)
-        if x.shape[1] != self.fc6.in_features:
-            raise InputError("C3D takes clips of 16 frames at 112x112 only: its hidden layers have a fixed size.")
         x = self.dropout(F.relu(self.fc6(x)))
         x = self.dropout(F.relu(self.fc7(x)))
         return x if pre_logits else self.fc(x)
@@ -54,7 +51,7 @@ class C3D(Recognizer):
     def __init__(self, num_classes: int = 101, in_chans: int = 3, dropout: float = 0.5):
         super().__init__()
         self.num_classes, self.in_chans = num_classes, in_chans
-        self.min_frames, self.fixed_input = 16, (16, 112)
+        self.fixed_frames, self.fixed_size = 16, 112
         self.stages = ("stem", "layer1", "layer2", "layer3", "layer4")
         self.stem = Stage(nn.Identity(), in_chans, 64)
         self.layer1 = Stage(nn.MaxPool3d((1, 2, 2)), 64, 128)

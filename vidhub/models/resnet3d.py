@@ -216,6 +216,7 @@ def slowonly_r50_omnisource(dropout: float = 0.5, **kwargs) -> ResNet3D:
     """SlowOnly-R50 of OmniSource, with a classifier for images too: (B, 3, 8, 224, 224) -> (B, num_classes)."""
     model = ResNet3D(**{"depth": 50, "inflate": (0, 0, 1, 1), **kwargs})
     model.head = OmniHead(model.head.in_features, model.num_classes, dropout)
+    model.training_only = ("head.image_",)
     return model
 
 

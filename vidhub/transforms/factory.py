@@ -11,6 +11,7 @@ import torch
 from ..errors import InputError
 from ..weights.types import DataConfig
 from . import sampling
+from ._random import uniform
 from .video import eval_views, train_clip
 
 
@@ -31,6 +32,7 @@ class VideoTransform:
     num_crops: int  # of every clip: 1 (centre), 3 or 10
     resize: int | tuple[int, int]  # before cropping in evaluation: short side, or exactly (height, width)
     size: int  # side of the crops
+    num_frames: int  # of a clip
     augmentation: dict[str, Any]  # of training: keyword arguments of `train_clip`
     repeats: int = 1  # of training: random clips of a video
     same_frames: bool = False  # of training: the clips of a video differ in crop and colour alone
@@ -55,13 +57,26 @@ class VideoTransform:
             draws = 1 if self.same_frames else self.repeats
             clips = [_random_indices(self.config, num_frames, fps, generator) for _ in range(draws)]
             return np.concatenate(clips * (self.repeats // draws))
-        return _even_indices(self.config, num_frames, fps, self.num_clips)
+        return _even_indices(self.config, self.num_frames, num_frames, fps, self.num_clips)
 
-    def __call__(self, frames: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    @property
+    def mirrored_class(self) -> dict[int, int]:
+        """In training, the class that a mirrored clip of each class shows, of those that change."""
+        pairs = self.config.flip_labels if self.training else ()
+        return {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+
+    def draw_mirror(self, generator: torch.Generator | None = None) -> bool:
+        """Whether to mirror the next clip, for those who must know: as often as training does."""
+        return bool(uniform(1, generator)[0] < self.augmentation["flip_prob"])
+
+    def __call__(
+        self, frames: torch.Tensor, generator: torch.Generator | None = None, mirror: bool | None = None
+    ) -> torch.Tensor:
         """Network input from the frames of :meth:`frame_indices`.
 
         Args:
             frames: uint8, or float in [0, 1], (num_clips, T, C, H, W), or (T, C, H, W) for one clip; on any device.
+            mirror: in training, whether to mirror the clips; None: at random.
 
         Returns:
             float (num_views, C, T, size, size) in evaluation, the crops of the first clip first; in training
@@ -78,9 +93,9 @@ class VideoTransform:
                 wanted = "(T, C, H, W)" if self.repeats == 1 else f"({self.repeats}, T, C, H, W)"
             raise InputError(f"frames must be {wanted}, not of shape {tuple(frames.shape)}.")
         clips = torch.arange(frames.shape[0] * frames.shape[1]).reshape(frames.shape[:2])
-        return self._views(frames.flatten(0, 1), clips, generator)
+        return self._views(frames.flatten(0, 1), clips, generator, mirror)
 
-    def load(self, reader: Any, generator: torch.Generator | None = None) -> torch.Tensor:
+    def load(self, reader: Any, generator: torch.Generator | None = None, mirror: bool | None = None) -> torch.Tensor:
         """Sample, decode and transform: what :meth:`__call__` returns.
 
         Args:
@@ -90,13 +105,16 @@ class VideoTransform:
         indices = self.frame_indices(reader.num_frames, reader.fps, generator)
         unique, positions = np.unique(indices, return_inverse=True)
         frames = reader.get_frames(unique.tolist())
-        return self._views(frames, torch.from_numpy(positions.reshape(indices.shape)), generator)
+        return self._views(frames, torch.from_numpy(positions.reshape(indices.shape)), generator, mirror)
 
-    def _views(self, frames: torch.Tensor, clips: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    def _views(
+        self, frames: torch.Tensor, clips: torch.Tensor, generator: torch.Generator | None, mirror: bool | None
+    ) -> torch.Tensor:
         pixels = {"crop_size": self.size, "mean": self.config.mean, "std": self.config.std}
         if self.training:
+            augmentation = self.augmentation if mirror is None else {**self.augmentation, "flip_prob": float(mirror)}
             parts = (frames[clip] for clip in clips.to(frames.device))
-            views = [train_clip(part, **pixels, **self.augmentation, generator=generator) for part in parts]
+            views = [train_clip(part, **pixels, **augmentation, generator=generator) for part in parts]
             return views[0] if self.repeats == 1 else torch.stack(views)
         return eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
 
@@ -109,7 +127,7 @@ def create_transform(
     size: int | None = None,
     area: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
-    hflip: float = 0.5,
+    hflip: float | None = None,
     color_jitter: float | tuple[float, float, float, float] | None = None,
     rand_augment: tuple[int, int] | None = None,
     erasing: float = 0.0,
@@ -124,7 +142,8 @@ def create_transform(
     None, 1 or "one"    one clip from the middle, centre crop of ``data_config.size``
     n                   n clips spread over the video, centre crop of ``data_config.size``
     (clips, crops)      that many clips and crops (1 centre, 3 along the long side, 10 with mirror images) of
-                        ``data_config.test_size``; three crops resize the short side to it
+                        ``data_config.test_size`` with ``data_config.test_frames``; three crops resize the short side
+                        to it
     "test"              the protocol of the published score: ``data_config.views``
     ==================  ==================================================================================
 
@@ -136,7 +155,7 @@ def create_transform(
     Args:
         size: side of the crops instead of the configured one; ``data_config.resize`` changes in proportion.
         area, ratio: limits of the random crop's fraction of the picture and of its width / height.
-        hflip: how often a clip is mirrored.
+        hflip: how often a clip is mirrored; None: half of them, or none where ``data_config.flip`` forbids it.
         color_jitter: strength of brightness, contrast, saturation and hue changes; one number is for the first three.
         rand_augment: number (as 2) and magnitude (0 to 30, as 9) of RandAugment's operations.
         erasing: how often a random box is erased.
@@ -150,7 +169,7 @@ def create_transform(
         raise InputError("views are for evaluation; training takes random clips.")
     if not _is_count(repeats) or (repeats > 1 and not training):
         raise InputError(f"repeats is a positive number of training clips, not {repeats!r}.")
-    clips, crops, crop_size = _protocol(data_config, views)
+    clips, crops, crop_size, num_frames = _protocol(data_config, views)
     if size is not None and not _is_count(size):
         raise InputError(f"size must be a positive number of pixels, not {size!r}.")
     resize = data_config.resize
@@ -163,22 +182,32 @@ def create_transform(
     short = resize if isinstance(resize, int) else min(resize)
     if not training and short < crop_size:
         raise InputError(f"frames resized to {resize} are smaller than the crop of {crop_size}.")
+    hflip = (0.5 if data_config.flip else 0.0) if hflip is None else hflip
     augmentation = _augmentation(area, ratio, hflip, color_jitter, rand_augment, erasing) if training else {}
     return VideoTransform(
-        data_config, training, clips, crops, resize, crop_size, augmentation, repeats, same_frames and repeats > 1
+        data_config,
+        training,
+        clips,
+        crops,
+        resize,
+        crop_size,
+        num_frames,
+        augmentation,
+        repeats,
+        same_frames and repeats > 1,
     )
 
 
-def _protocol(config: DataConfig, views) -> tuple[int, int, int]:
-    """(clips, crops, side of the crops)."""
+def _protocol(config: DataConfig, views) -> tuple[int, int, int, int]:
+    """(clips, crops, side of the crops, frames of a clip)."""
     if views is None or views == "one":
-        return 1, 1, config.size
+        return 1, 1, config.size, config.num_frames
     if _is_count(views):
-        return int(views), 1, config.size
+        return int(views), 1, config.size, config.num_frames
     if views == "test":
         views = config.views
     if isinstance(views, (tuple, list)) and len(views) == 2 and _is_count(views[0]) and views[1] in (1, 3, 10):
-        return *views, config.test_size or config.size
+        return *views, config.test_size or config.size, config.test_frames or config.num_frames
     raise InputError(f"views must be 'one', 'test', a number of clips, or (clips, 1, 3 or 10 crops), not {views!r}.")
 
 
@@ -208,8 +237,7 @@ def _is_count(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _even_indices(config: DataConfig, num_frames: int, fps: float | None, num_clips: int) -> np.ndarray:
-    length = config.num_frames
+def _even_indices(config: DataConfig, length: int, num_frames: int, fps: float | None, num_clips: int) -> np.ndarray:
     if config.sampling == "clips":
         return sampling.uniform_clips(
             num_frames, length, config.stride, num_clips, fps=fps, target_fps=config.target_fps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import unknown_name
@@ -23,6 +23,7 @@ class DataConfig:
     size: int = 224  # side of the square crop, in training and for a single view
     resize: int | tuple[int, int] = 256  # short side before cropping, or exactly (height, width)
     test_size: int | None = None  # side of the crops of the published test; None: `size`
+    test_frames: int | None = None  # of a clip of the published test; None: `num_frames`
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     # clips: runs of frames spread evenly over the video; dense: runs inside one window of 64 frames, at 10 positions;
@@ -32,6 +33,18 @@ class DataConfig:
     target_fps: float | None = None
     average: Literal["prob", "score"] = "prob"  # what is averaged over views: probabilities, or logits
     activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: several classes at once
+    flip: bool = True  # whether training may mirror clips
+    flip_labels: tuple[tuple[int, int], ...] = ()  # pairs of classes that a mirrored clip swaps
+
+    def resized(self, size: int) -> DataConfig:
+        """The same for crops of another size; what is larger around them, or in the test, grows in proportion."""
+        factor = size / self.size
+
+        def scaled(side: int | None) -> int | None:
+            return None if side is None else round(side * factor)
+
+        resize = scaled(self.resize) if isinstance(self.resize, int) else tuple(scaled(side) for side in self.resize)
+        return replace(self, size=size, resize=resize, test_size=scaled(self.test_size))
 
 
 @dataclass(frozen=True)

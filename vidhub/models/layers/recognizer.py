@@ -69,7 +69,9 @@ class Recognizer(nn.Module):
     num_classes: int
     in_chans: int = 3
     min_frames: int = 1
-    fixed_input: tuple[int, int] | None = None  # (frames, side) where a network takes no other
+    fixed_frames: int | None = None  # where a network takes no other number of frames
+    fixed_size: int | None = None  # where it takes no other height and width
+    training_only: tuple[str, ...] = ()  # beginnings of the names of parameters that ``forward`` alone does not use
     grad_checkpointing: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,6 +121,13 @@ class Recognizer(nn.Module):
             )
         if x.shape[2] < self.min_frames:
             raise InputError(f"this network needs clips of at least {self.min_frames} frames, got {x.shape[2]}.")
+        if self.fixed_frames and x.shape[2] != self.fixed_frames:
+            raise InputError(f"this network takes clips of {self.fixed_frames} frames only, got {x.shape[2]}.")
+        if self.fixed_size and set(x.shape[3:]) != {self.fixed_size}:
+            height, width = x.shape[3:]
+            raise InputError(
+                f"this network takes frames of {self.fixed_size}x{self.fixed_size} only, got {height}x{width}."
+            )
 
     def get_classifier(self) -> nn.Module:
         return self.head.fc

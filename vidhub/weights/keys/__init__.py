@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from types import ModuleType
 
 from torch import Tensor, nn
 
@@ -25,12 +26,26 @@ _SOURCES = (
 
 def convert(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """``state`` of any known source under ``model``'s own keys and shapes; our own checkpoints stay as they are."""
-    for pattern, source in _SOURCES:
-        if any(re.match(pattern, key) for key in state):
-            state = rename(state, source.RULES.get(type(model).__name__, ()))
-            for operation in source.OPERATIONS.get(type(model).__name__, ()):
-                state = operation(state)
-    return fit_ones(state, model.state_dict())
+    own = model.state_dict()
+    if not state.keys() <= own.keys():
+        for pattern, source in _SOURCES:
+            if any(re.match(pattern, key) for key in state):
+                state = _convert_from(source, state, model)
+    return fit_ones(state, own)
+
+
+def _convert_from(source: ModuleType, state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """By the rules and operations of the network's class; a network's ``trunk`` is converted as what it is."""
+    trunk = {}
+    if hasattr(model, "trunk"):
+        inner = {key: value for key, value in state.items() if key.startswith("backbone.")}
+        state = {key: value for key, value in state.items() if key not in inner}
+        trunk = {f"trunk.{key}": value for key, value in _convert_from(source, inner, model.trunk).items()}
+    kind = type(model).__name__
+    state = rename(state, source.RULES.get(kind, ()))
+    for operation in source.OPERATIONS.get(kind, ()):
+        state = operation(state)
+    return {**trunk, **state}
 
 
 def rename(state: dict[str, Tensor], rules: Rules) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """MMAction2 (1.x): weights under "backbone." and "cls_head."."""
 
+import re
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,57 @@ _RESNET3D = [
     (r"\.conv_t\.", ".conv2."),
     _HEAD,
 ]
+_FRAMES = [
+    (r"^cls_head\.fc_cls\.", "head.fc."),
+    (r"^backbone\.conv1\.conv\.", "backbone.conv1."),
+    (r"^backbone\.conv1\.bn\.", "backbone.bn1."),
+    (r"\.conv1\.conv\.net\.", ".conv1.wrapped."),  # TSM
+    (r"\.non_local_block\.(g|phi)\.0\.conv\.", r".non_local.block.\1."),
+    (r"\.non_local_block\.(g|phi|theta)\.conv\.", r".non_local.block.\1."),
+    (r"\.non_local_block\.conv_out\.conv\.", ".non_local.block.out."),
+    (r"\.non_local_block\.conv_out\.bn\.", ".non_local.block.bn."),
+    (r"\.(\d+)\.block\.", r".\1.wrapped."),
+    *_BLOCK,
+    (r"\.(attn_mask|relative_position_index)$", None),  # of Swin, computed
+    # MobileOne
+    (r"^backbone\.stage0\.(?:net\.)?", "backbone.stem."),
+    (r"^(backbone\.stage\d\.\d+)\.net\.", r"\1.wrapped."),
+    (r"\.branch_norm\.", ".identity."),
+    (r"\.branch_scale\.conv\.", ".conv_scale.conv."),
+    (r"\.branch_scale\.norm\.", ".conv_scale.bn."),
+    (r"\.branch_conv_list\.(\d+)\.conv\.", r".conv_kxk.\1.conv."),
+    (r"\.branch_conv_list\.(\d+)\.norm\.", r".conv_kxk.\1.bn."),
+    (r"\.se\.conv([12])\.(?:conv\.)?", r".attn.fc\1."),
+    # MobileNetV2, whose first block does not expand
+    (r"^backbone\.layer1\.0\.conv\.0\.conv\.", "backbone.blocks.0.0.conv_dw."),
+    (r"^backbone\.layer1\.0\.conv\.1\.conv\.", "backbone.blocks.0.0.conv_pw."),
+    (r"^backbone\.layer1\.0\.conv\.0\.bn\.", "backbone.blocks.0.0.bn1."),
+    (r"^backbone\.layer1\.0\.conv\.1\.bn\.", "backbone.blocks.0.0.bn2."),
+    (r"\.conv\.0\.net\.conv\.", ".conv_pw.wrapped."),
+    (r"\.conv\.0\.(?:net\.)?bn\.", ".bn1."),
+    (r"\.conv\.0\.conv\.", ".conv_pw."),
+    (r"\.conv\.1\.conv\.", ".conv_dw."),
+    (r"\.conv\.1\.bn\.", ".bn2."),
+    (r"\.conv\.2\.conv\.", ".conv_pwl."),
+    (r"\.conv\.2\.bn\.", ".bn3."),
+]
+
+
+def count_as_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stages of MobileOne and MobileNetV2 from 0 on, and Swin's downsampling in front of the stage that it leads to."""
+    if "backbone.conv2.weight" in state:  # MobileNetV2
+        state = {re.sub(r"^backbone\.conv1\.", "backbone.conv_stem.", key): value for key, value in state.items()}
+        state = {re.sub(r"^backbone\.conv2\.", "backbone.conv_head.", key): value for key, value in state.items()}
+        return renumber(state, r"layer(\d)\.", "blocks.{}.", -1)
+    if "backbone.layers.0.downsample.reduction.weight" in state:  # of older versions of timm
+        return renumber(state, r"layers\.(\d)\.downsample\.", "layers.{}.downsample.", 1)
+    return renumber(state, r"stage(\d)\.", "stages.{}.", -1)
+
+
+def renumber(state: dict[str, Tensor], pattern: str, name: str, change: int) -> dict[str, Tensor]:
+    """Keys of the backbone that begin with ``pattern`` get its number plus ``change`` in ``name``."""
+    pattern = rf"^backbone\.{pattern}"
+    return {re.sub(pattern, lambda m: "backbone." + name.format(int(m[1]) + change), k): v for k, v in state.items()}
 
 
 def csn_blocks(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -60,6 +113,45 @@ def slow_before_fast(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 RULES = {
     "ResNet3D": _RESNET3D,
+    "FrameModel": _FRAMES,
+    "TSM": _FRAMES,
+    "TIN": [
+        (r"\.net1\.offset_net\.(conv|fc1|fc2)\.", r".net1.offset_\1."),
+        (r"\.net1\.weight_net\.conv\.", ".net1.weight_conv."),
+        (r"\.conv1\.conv\.net1\.", ".conv1.temporal."),
+        (r"\.conv1\.conv\.net2\.", ".conv1.wrapped."),
+        *_FRAMES,
+    ],
+    "TANet": [
+        (r"\.tam\.G\.", ".conv2.temporal.kernel."),
+        (r"\.tam\.L\.", ".conv2.temporal.weight."),
+        (r"\.block\.conv2\.conv\.", ".conv2.wrapped."),
+        (r"\.block\.", "."),
+        *_FRAMES,
+    ],
+    "TRN": [
+        (r"^cls_head\.fc_cls\.", "head.reduce."),
+        (r"^cls_head\.consensus\.fc_fusion_scales\.(\d+)\.1\.", r"head.relate.\1."),
+        (r"^cls_head\.consensus\.fc_fusion_scales\.(\d+)\.3\.", r"head.fc.scales.\1."),
+        (r"^cls_head\.consensus\.classifier\.1\.", "head.relate.0."),
+        (r"^cls_head\.consensus\.classifier\.3\.", "head.fc.scales.0."),
+        *_FRAMES,
+    ],
+    "TPN": [
+        _HEAD,
+        (r"^neck\.temporal_modulation_ops\.(\d)\.conv\.conv\.", r"neck.time.\1."),
+        (r"^neck\.downsample_ops\.0\.conv\.conv\.", "neck.up."),
+        (r"^neck\.spatial_modulation\.spatial_modulation\.0\.0\.", "neck.space."),
+        (r"^neck\.level_fusion_1\.", "neck.top_down."),
+        (r"^neck\.level_fusion_2\.", "neck.bottom_up."),
+        (r"\.downsamples\.(\d)\.conv\.", r".levels.\1."),
+        (r"\.fusion_conv\.", ".join."),
+        (r"^neck\.pyramid_fusion\.", "neck.join."),
+        (r"^neck\.aux_head\.conv\.", "auxiliary.conv."),
+        (r"^neck\.aux_head\.fc\.", "auxiliary.fc."),
+        (r"\.conv\.(?=weight)", ".0."),
+        (r"\.bn\.", ".1."),
+    ],
     "SlowFast": [
         _HEAD,
         (r"^backbone\.(slow|fast)_path\.conv1\.", r"stem.\1."),
@@ -92,4 +184,9 @@ RULES = {
         *_BLOCK,
     ],
 }
-OPERATIONS = {"ResNet3D": (csn_blocks,), "SlowFast": (slow_before_fast,)}
+OPERATIONS = {
+    "ResNet3D": (csn_blocks,),
+    "SlowFast": (slow_before_fast,),
+    "FrameModel": (count_as_timm,),
+    "TSM": (count_as_timm,),
+}

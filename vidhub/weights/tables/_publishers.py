@@ -1,0 +1,77 @@
+"""How the tables build their entries: what is the same for all checkpoints of a publisher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..types import DataConfig, Weights
+
+# MMAction2's usual Kinetics protocol: 10 clips, 3 crops of 256
+KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=256)
+
+_NUM_CLASSES = {
+    "kinetics400": 400,
+    "kinetics700": 700,
+    "kinetics710": 710,
+    "sthv1": 174,
+    "sthv2": 174,
+    "ucf101": 101,
+}
+# by the beginning of the architecture's name, the longest one counts
+_PAPERS = {
+    "c2d": "https://arxiv.org/abs/1711.07971",
+    "c3d": "https://arxiv.org/abs/1412.0767",
+    "i3d": "https://arxiv.org/abs/1705.07750",
+    "i3d_r50_nl": "https://arxiv.org/abs/1711.07971",
+    "ipcsn": "https://arxiv.org/abs/1904.02811",
+    "ircsn": "https://arxiv.org/abs/1904.02811",
+    "mc3": "https://arxiv.org/abs/1711.11248",
+    "r2plus1d": "https://arxiv.org/abs/1711.11248",
+    "r3d": "https://arxiv.org/abs/1711.11248",
+    "s3d": "https://arxiv.org/abs/1712.04851",
+    "slowfast": "https://arxiv.org/abs/1812.03982",
+    "slowonly": "https://arxiv.org/abs/1812.03982",
+    "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
+    "tanet": "https://arxiv.org/abs/2005.06803",
+    "tin": "https://arxiv.org/abs/2001.06499",
+    "tpn": "https://arxiv.org/abs/2004.03548",
+    "trn": "https://arxiv.org/abs/1711.08496",
+    "tsm": "https://arxiv.org/abs/1811.08383",
+    "tsn": "https://arxiv.org/abs/1608.00859",
+    "tsn_r18_audio": "https://arxiv.org/abs/2001.08740",
+    "x3d": "https://arxiv.org/abs/2004.04730",
+}
+
+
+def entry(name, url, num_params, top1, top5, data, license, sha256="", dataset="kinetics400", **kwargs) -> Weights:
+    """``name`` is arch.tag; ``kwargs`` are the network's arguments."""
+    arch, tag = name.split(".")
+    return Weights(
+        url=url,
+        arch=arch,
+        tag=tag,
+        num_classes=_NUM_CLASSES[dataset],
+        data_config=data,
+        num_params=num_params,
+        sha256=sha256,
+        kwargs=kwargs,
+        label_set=dataset,
+        metrics={"top1": top1} | ({} if top5 is None else {"top5": top5}),
+        dataset=dataset,
+        license=license,
+        paper=_PAPERS[max((p for p in _PAPERS if arch.startswith(p)), key=len)],
+    )
+
+
+def mmaction2(
+    name, path, num_params, top1, top5, frames, stride, dataset="kinetics400", data=None, **kwargs
+) -> Weights:
+    """MMAction2's: the last part of a file's name is the start of its SHA-256."""
+    url = f"https://download.openmmlab.com/mmaction/{path}.pth"
+    data = replace(KINETICS, num_frames=frames, stride=stride, **(data or {}))
+    return entry(name, url, num_params, top1, top5, data, "apache-2.0", path[-8:], dataset, **kwargs)
+
+
+def mmaction2_run(name, method, run, stamp, *args, **kwargs) -> Weights:
+    """MMAction2 1.x: a folder a run, named like the file in it."""
+    return mmaction2(name, f"v1.0/recognition/{method}/{run}/{run}_{stamp}", *args, **kwargs)
