@@ -50,8 +50,13 @@ def difference(out: torch.Tensor, ref: np.ndarray) -> tuple[float, float]:
 
 
 def recipe_clip(name: str, layout: str, shape) -> torch.Tensor:
-    """A reference's input as (B, C, T, H, W): its frames may come before the channels, or with an axis of clips."""
+    """A reference's input as (B, C, T, H, W): its frames may come before the channels, or with an axis of clips.
+
+    Sound is (B, 1, T, F).
+    """
     x = recipe_input(name, shape)
+    if layout.startswith("mel"):
+        return x[:, 0]
     if layout.startswith("frames"):
         return x.transpose(1, 2)
     return x[:, 0] if x.ndim == 6 else x

@@ -19,7 +19,10 @@ from vidhub.models._registry import entry_point
 from vidhub.weights.tables import WEIGHTS
 
 BY_URL = {w.url: w for w in WEIGHTS.values()}
-SHOWN = json.loads(gzip.decompress((Path(__file__).parent / "data" / "golden_conv3d.json.gz").read_bytes()))
+DATA = Path(__file__).parent / "data"
+SHOWN = [
+    case for path in sorted(DATA.glob("golden_*.json.gz")) for case in json.loads(gzip.decompress(path.read_bytes()))
+]
 
 
 def references():
@@ -43,8 +46,15 @@ def check(model, name, layout, shape, logits):
     with torch.inference_mode():
         out = torch.cat([model(clip[None]) for clip in recipe_clip(name, layout, shape)])
     error, apart = difference(out, logits)
-    assert error < 1e-3
-    assert apart < 2e-2
+    if error > 1e-3:  # some networks lose that much in float32: then by as much as it differs from float64
+        model.double()
+        with torch.inference_mode():
+            exact = torch.cat([model(clip[None].double()) for clip in recipe_clip(name, layout, shape)])
+        rounding = difference(out, exact.numpy())
+        assert error < 2 * rounding[0]
+        assert apart < 2 * rounding[1]
+    else:
+        assert apart < 2e-2
 
 
 @pytest.mark.parametrize("case", SHOWN, ids=lambda case: BY_URL[case["weights"]].name)
@@ -58,5 +68,5 @@ def test_reference_folder(path, case):
     model = load(case, arrays)
     assert sum(p.numel() for p in model.parameters()) == case["parameters"]
     if "out:logits" in arrays:
-        layout, shape = next((k, v) for k, v in case["inputs"].items() if k.startswith(("clip", "frames")))
+        layout, shape = next((k, v) for k, v in case["inputs"].items() if k.startswith(("clip", "frames", "mel")))
         check(model, path.stem, layout, shape, arrays["out:logits"])

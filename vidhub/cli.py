@@ -23,7 +23,7 @@ from .models._index import TASK_OF
 from .models._registry import list_models
 from .weights import tables
 from .weights.tables import WEIGHTS, get_weights, list_pretrained
-from .weights.types import DataConfig, Weights
+from .weights.types import AudioConfig, DataConfig, Weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,7 +236,7 @@ def _weights_cells(weights: Weights) -> dict[str, str]:
     return {
         "weights": weights.name,
         "params": _millions(weights.num_params),
-        "frames": f"{config.num_frames}x{config.stride}",
+        "frames": f"{config.num_frames}x{config.stride}" if isinstance(config, DataConfig) else "-",
         "dataset": weights.dataset or "-",
         "top-1": f"{weights.metrics['top1']:.1f}" if "top1" in weights.metrics else "-",
         "licence": weights.license or "-",
@@ -267,13 +267,13 @@ def _info(args: argparse.Namespace) -> int:
         about["data_config"] = asdict(cost.data_config)
         _print_json(about | {"weights": weights and _about_weights(weights), "published": [w.name for w in published]})
         return 0
-    _, frames, height, width = cost.view
+    view = "x".join(map(str, cost.view[1:]))
     about = {
         "model": arch,
         "": summary,
         "task": TASK_OF[arch],
         "parameters": _millions(cost.num_params),
-        "compute": f"{cost.multiply_adds / 1e9:.2f} GFLOPs (multiply-adds, one view {frames}x{height}x{width})",
+        "compute": f"{cost.multiply_adds / 1e9:.2f} GFLOPs (multiply-adds, one view {view})",
         **_input_lines(cost.data_config),
         **(_weights_lines(weights) if weights else {"weights": "none published"}),
     }
@@ -282,7 +282,9 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
-def _input_lines(config: DataConfig) -> dict[str, str]:
+def _input_lines(config: DataConfig | AudioConfig) -> dict[str, str]:
+    if isinstance(config, AudioConfig):
+        return {"sound": f"{config.summary}, {config.fmin:g} to {config.fmax:g} Hz, of {config.sample_rate} Hz mono"}
     rate = f" at {config.target_fps:g} frames a second" if config.target_fps else ""
     resize = f"short side {config.resize}" if isinstance(config.resize, int) else "{}x{}".format(*config.resize)
     mean, std = (" ".join(f"{v:.4g}" for v in values) for values in (config.mean, config.std))

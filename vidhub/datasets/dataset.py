@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from ..errors import InputError, VideoError
 from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
+from .audio_io import AudioReader
 from .records import Label, VideoRecord
 from .video_io import VideoReader
 
@@ -26,8 +27,9 @@ class VideoDataset(Dataset):
     """Labelled videos.
 
     ``dataset[i]`` is ``(clip, target)``. The clip is what ``transform`` makes of the video: of ``create_transform``
-    (C, T, H, W), or (V, C, T, H, W) in evaluation; any other callable gets all frames as uint8 (T, 3, H, W); without a
-    transform these frames come out. The target is an int64 class, -1 without a label; for several labels float32
+    (C, T, H, W), or (V, C, T, H, W) in evaluation, for
+    audio networks of its sound; any other callable gets all frames as uint8 (T, 3, H, W); without a transform these
+    frames come out. The target is an int64 class, -1 without a label; for several labels float32
     (num_classes,) of zeros and ones; for labels by category the same, with NaN for the categories not annotated.
 
     Args:
@@ -68,16 +70,18 @@ class VideoDataset(Dataset):
                 target = self.target(index)
                 if mirrored := getattr(self.transform, "mirrored_class", None):
                     mirror = self.transform.draw_mirror()
-                    return self.transform.load(reader, mirror=mirror), mirrored.get(
-                        target, target
-                    ) if mirror else target
+                    clip = self.transform.load(reader, mirror=mirror)
+                    return clip, mirrored.get(target, target) if mirror else target
                 return apply_transform(self.transform, reader), target
         except VideoError as error:
             path = self.records[index].path
             raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None
 
-    def open(self, index: int) -> VideoReader | VideoPart:
-        """A reader of video ``index``."""
+    def open(self, index: int) -> VideoReader | VideoPart | AudioReader:
+        """A reader of video ``index``, or of its sound where the transform takes sound."""
+        if getattr(self.transform, "modality", "video") == "audio":
+            record = self.records[index]
+            return AudioReader(record.path, start=record.start, end=record.end)
         if self._frames is None:
             return open_video(self.records[index])
         frames, fps = self._frames[index]

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models._factory import create_model
-from ..weights.types import DataConfig
+from ..weights.types import AudioConfig, DataConfig
 
 
 class Cost(NamedTuple):
@@ -16,8 +16,8 @@ class Cost(NamedTuple):
 
     num_params: int
     multiply_adds: int  # of one view; convolutions and matrix products alone, as published tables count
-    view: tuple[int, int, int, int]  # (C, T, H, W) of the published test
-    data_config: DataConfig
+    view: tuple[int, ...]  # of the published test: (C, T, H, W), or (1, T, F) of sound
+    data_config: DataConfig | AudioConfig
 
 
 def cost_of(name: str) -> Cost:
@@ -28,10 +28,8 @@ def cost_of(name: str) -> Cost:
     """
     with torch.device("meta"):
         model = create_model(name)
-    config = model.data_config
-    side = config.test_size or config.size
-    view = (model.in_chans, config.num_frames, side, side)
+    view = model.data_config.view_shape
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, *view, device="meta"))
     num_params = sum(p.numel() for p in model.parameters())
-    return Cost(num_params, counter.get_total_flops() // 2, view, config)
+    return Cost(num_params, counter.get_total_flops() // 2, view, model.data_config)

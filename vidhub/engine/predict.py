@@ -15,11 +15,15 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..datasets.audio_io import AudioReader
+from ..datasets.flow import FlowReader
 from ..datasets.video_io import VideoReader
 from ..errors import InputError, VidhubError
 from ..models._factory import create_model
+from ..transforms.audio import AudioTransform
 from ..transforms.factory import VideoTransform, create_transform
 from ..weights import tables
+from ..weights.types import DataConfig
 from .scoring import Loaded, group_views, score_videos
 
 _AHEAD = 2  # videos that are decoded while the network is busy
@@ -62,7 +66,8 @@ def predict(
         model: of ``create_model``; or a name, whose published weights are then loaded; None: the small network that
             comes with the package.
         sources: one video or a list of them: path, URL, folder of frame images, bytes, binary file, ``VideoReader``,
-            uint8 array (T, H, W, 3) or uint8 tensor (T, 3, H, W). What has no clock counts as 30 frames a second.
+            uint8 array (T, H, W, 3) or uint8 tensor (T, 3, H, W). What has no clock counts as 30 frames a second. Audio
+            networks hear the sound track of a file, networks of two channels see the optical flow: see ``FlowReader``.
         topk: how many classes to return; all of them if there are fewer.
         views: None for one clip from the middle, "test" for the protocol of the published score, a number of clips, or
             (clips, crops); see ``create_transform``.
@@ -134,8 +139,10 @@ def _class_names(model: nn.Module, labels: Sequence[str] | None) -> list[str]:
     count, config = getattr(model, "num_classes", 0), getattr(model, "data_config", None)
     if not count or config is None:
         raise InputError(f"predict needs a classifier of create_model, and this {type(model).__name__} is none.")
-    if len(config.mean) != 3:
-        raise InputError(f"this network takes {len(config.mean)} channels: predict reads RGB videos, which have 3.")
+    if isinstance(config, DataConfig) and (channels := len(config.mean)) != 3 and channels % 2:
+        raise InputError(
+            f"this network takes {channels} channels: predict reads RGB, which has 3, or optical flow, which has 2."
+        )
     if labels is not None and len(labels) != count:
         raise InputError(f"labels must be {count} names, one a class, not {len(labels)}.")
     labels = labels or model.labels
@@ -149,9 +156,9 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
     def load(source: Any) -> Tensor | VidhubError | OSError:
         try:
             with locks[id(source)]:
-                if isinstance(source, VideoReader):
+                if isinstance(source, (VideoReader, AudioReader, FlowReader)):
                     return transform.load(source)
-                with VideoReader(source) as reader:
+                with _reader(source, transform) as reader:
                     return transform.load(reader)
         except (VidhubError, OSError) as error:
             return error
@@ -168,6 +175,14 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
             yield source, future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
+    """What the transform loads from: pictures, sound, or the optical flow between pictures."""
+    if transform.modality == "audio":
+        return AudioReader(source)
+    channels = len(transform.config.mean)
+    return VideoReader(source) if channels == 3 else FlowReader(source, stack=channels // 2)
 
 
 def _best(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:

@@ -81,8 +81,9 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         args.setdefault("num_classes", train_set.num_classes)
     model = create_model(recipe.model, recipe.pretrained, **args)
     model.labels = getattr(train_set, "classes", ()) or None
-    model.data_config = changed_data_config(model.data_config, recipe)
-    model.data_config = replace(model.data_config, flip_labels=mirrored_classes(model.labels or ()))
+    if isinstance(model.data_config, DataConfig):
+        model.data_config = changed_data_config(model.data_config, recipe)
+        model.data_config = replace(model.data_config, flip_labels=mirrored_classes(model.labels or ()))
     if _kind_of_labels(train_set) is not int:
         model.data_config = replace(model.data_config, activation="sigmoid")
     return model
@@ -134,7 +135,7 @@ def with_transforms(
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
     for data in (train_set, val_set):
-        if isinstance(data, VideoDataset) and recipe.cache:
+        if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)
     if isinstance(train_set, VideoDataset) and train_set.transform is None:
         transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)

@@ -16,8 +16,9 @@ from .._files import write_whole
 from ..errors import InputError, VidhubError, WeightsError
 from ..weights.files import one_line, read_state_dict, write_safetensors
 from ..weights.resolve import tell_licence
-from ..weights.types import DataConfig, Weights
+from ..weights.types import CONFIG_OF_TASK, Weights
 from ._checkpoint import load_state_dict
+from ._index import TASK_OF
 from ._registry import entry_point
 
 _CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -135,10 +136,9 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
 
 def _model_card(model: nn.Module, address: str) -> str:
     head = ["library_name: vidhub", "pipeline_tag: video-classification", "tags:", "- video-classification", "- vidhub"]
-    frames, size = model.data_config.num_frames, model.data_config.size
     body = [
         f"# {address.split(':', 1)[1]}",
-        f"`{model.arch}` with {model.num_classes} classes, for clips of {frames} frames, {size}x{size} pixels.",
+        f"`{model.arch}` with {model.num_classes} classes, for {model.data_config.summary}.",
         f'```python\nimport vidhub\n\nmodel = vidhub.create_model("{address}")\n```',
     ]
     if weights := model.weights:
@@ -163,8 +163,9 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
             raise ValueError(f"it is of {config['library']!r}")
         arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
         kwargs = {**config["kwargs"], **kwargs}
-        data_config, weights = DataConfig(**config["data_config"]), config["weights"]
-        weights = weights and Weights(**{**weights, "data_config": DataConfig(**weights["data_config"])})
+        kind, weights = CONFIG_OF_TASK[TASK_OF[arch]], config["weights"]
+        data_config = kind(**config["data_config"])
+        weights = weights and Weights(**{**weights, "data_config": kind(**weights["data_config"])})
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error

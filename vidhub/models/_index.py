@@ -32,6 +32,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "mc3_18",
         ),
     ),
+    "resnet_audio": ("audio", ("tsn_r18_audio",)),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
     "tanet": ("recognition", ("tanet_r50",)),

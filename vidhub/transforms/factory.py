@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..weights.types import DataConfig
+from ..weights.types import AudioConfig, DataConfig
 from . import sampling
 from ._random import uniform
+from .audio import AudioTransform
 from .video import eval_views, train_clip
 
 
@@ -36,6 +37,7 @@ class VideoTransform:
     augmentation: dict[str, Any]  # of training: keyword arguments of `train_clip`
     repeats: int = 1  # of training: random clips of a video
     same_frames: bool = False  # of training: the clips of a video differ in crop and colour alone
+    modality = "video"  # of the reader that `load` takes
 
     @property
     def num_views(self) -> int:
@@ -120,7 +122,7 @@ class VideoTransform:
 
 
 def create_transform(
-    data_config: DataConfig,
+    data_config: DataConfig | AudioConfig,
     training: bool = False,
     views: int | Literal["one", "test"] | tuple[int, int] | None = None,
     *,
@@ -133,7 +135,7 @@ def create_transform(
     erasing: float = 0.0,
     repeats: int = 1,
     same_frames: bool = False,
-) -> VideoTransform:
+) -> VideoTransform | AudioTransform:
     """The transform of a checkpoint: ``create_transform(get_weights(name).data_config)``.
 
     Evaluation resizes, crops and normalises. ``views`` says how much of a video is looked at:
@@ -152,6 +154,8 @@ def create_transform(
 
     Training takes a random clip: random resized crop, flip, augmentation, normalisation.
 
+    Of an ``AudioConfig`` an ``AudioTransform`` is made; all arguments but the first three are for videos.
+
     Args:
         size: side of the crops instead of the configured one; ``data_config.resize`` changes in proportion.
         area, ratio: limits of the random crop's fraction of the picture and of its width / height.
@@ -165,6 +169,8 @@ def create_transform(
     Raises:
         InputError: an argument of the wrong kind or value, or a crop larger than the resized frames.
     """
+    if isinstance(data_config, AudioConfig):
+        return _audio_transform(data_config, training, views)
     if training and views is not None:
         raise InputError("views are for evaluation; training takes random clips.")
     if not _is_count(repeats) or (repeats > 1 and not training):
@@ -196,6 +202,15 @@ def create_transform(
         repeats,
         same_frames and repeats > 1,
     )
+
+
+def _audio_transform(config: AudioConfig, training: bool, views) -> AudioTransform:
+    clips = config.views[0] if views == "test" else 1 if views in (None, "one") else views
+    if isinstance(clips, (tuple, list)) and len(clips) == 2 and clips[1] == 1:
+        clips = clips[0]
+    if not _is_count(clips):
+        raise InputError(f"views of sound must be 'one', 'test', a number of clips, or (clips, 1), not {views!r}.")
+    return AudioTransform(config, training, int(clips))
 
 
 def _protocol(config: DataConfig, views) -> tuple[int, int, int, int]:

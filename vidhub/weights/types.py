@@ -36,6 +36,17 @@ class DataConfig:
     flip: bool = True  # whether training may mirror clips
     flip_labels: tuple[tuple[int, int], ...] = ()  # pairs of classes that a mirrored clip swaps
 
+    @property
+    def summary(self) -> str:
+        """What a view is, in words."""
+        return f"clips of {self.num_frames} frames, {self.size}x{self.size} pixels"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of one view of the published test: (C, T, H, W)."""
+        side = self.test_size or self.size
+        return len(self.mean), self.test_frames or self.num_frames, side, side
+
     def resized(self, size: int) -> DataConfig:
         """The same for crops of another size; what is larger around them, or in the test, grows in proportion."""
         factor = size / self.size
@@ -48,6 +59,36 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class AudioConfig:
+    """How an audio network wants its log-mel spectrograms: see ``transforms.audio.log_mel``."""
+
+    num_rows: int = 128  # of a clip, each ``hop_size / sample_rate`` seconds
+    num_mels: int = 80
+    sample_rate: int = 16_000  # Hz
+    fft_size: int = 512  # samples
+    hop_size: int = 256
+    fmin: float = 125.0  # Hz
+    fmax: float = 7600.0
+    views: tuple[int, int] = (1, 1)  # (clips, 1) of the published test
+    average: Literal["prob", "score"] = "prob"
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+
+    @property
+    def summary(self) -> str:
+        """What a view is, in words."""
+        seconds = self.num_rows * self.hop_size / self.sample_rate
+        return f"log-mel spectrograms of {seconds:.2f} s, {self.num_rows} rows of {self.num_mels} bands"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of one view of the published test: (1, T, F)."""
+        return 1, self.num_rows, self.num_mels
+
+
+CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig}
+
+
+@dataclass(frozen=True)
 class Weights:
     """One published checkpoint. ``vidhub.get_weights("arch.tag")`` returns it; nothing is downloaded."""
 
@@ -55,7 +96,7 @@ class Weights:
     arch: str
     tag: str
     num_classes: int
-    data_config: DataConfig
+    data_config: DataConfig | AudioConfig
     num_params: int
     sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
     kwargs: dict[str, Any] = field(default_factory=dict)  # constructor arguments that differ from the entry point's

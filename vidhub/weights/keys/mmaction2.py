@@ -115,6 +115,7 @@ RULES = {
     "ResNet3D": _RESNET3D,
     "FrameModel": _FRAMES,
     "TSM": _FRAMES,
+    "AudioModel": _FRAMES,
     "TIN": [
         (r"\.net1\.offset_net\.(conv|fc1|fc2)\.", r".net1.offset_\1."),
         (r"\.net1\.weight_net\.conv\.", ".net1.weight_conv."),

@@ -1,4 +1,5 @@
-"""Published checkpoints of the per-frame networks: TSN, TSM, TIN, TRN, TANet, TPN. All are MMAction2's.
+"""Published checkpoints of the per-frame networks: TSN, TSM, TIN, TRN, TANet, TPN, and TSN on sound. All are
+MMAction2's.
 
 Tags read source_pretraining_dataset_sampling: 1x1x8 is 8 frames, one of each equal part of the video, or with "dense"
 spread over a window of 64 frames; 8x8 is a clip of 8 frames, every eighth. The accuracies are with the views of each
@@ -7,8 +8,8 @@ entry's ``data_config``. TSN is tested on 25 frames whatever it was trained on.
 
 from __future__ import annotations
 
-from ..types import Weights
-from ._publishers import mmaction2_run
+from ..types import AudioConfig, Weights
+from ._publishers import entry, mmaction2_run
 
 _CENTER = {"sampling": "segments", "views": (1, 1), "test_size": None}
 _TEN = {"sampling": "segments", "views": (1, 10), "test_size": None}
@@ -66,5 +67,7 @@ TABLE: tuple[Weights, ...] = (
     mmaction2_run("tpn_slowonly_r50.mm_in1k_k400_8x8", "tpn", "tpn-slowonly_imagenet-pretrained-r50_8xb8-8x8x1-150e_kinetics400-rgb", "20220913-fed3f4c1", 91_498_336, 76.74, 92.57, 8, 8),
     mmaction2_run("tpn_slowonly_r50.mm_k400_8x8", "tpn", "tpn-slowonly_r50_8xb8-8x8x1-150e_kinetics400-rgb", "20220913-97d0835d", 91_498_336, 74.2, 91.48, 8, 8),
     mmaction2_run("tpn_tsm_r50.mm_in1k_sthv1_1x1x8", "tpn", "tpn-tsm_imagenet-pretrained-r50_8xb8-1x1x8-150e_sthv1-rgb", "20230221-940a3615", 82_445_724, 51.87, 79.67, 8, 1, "sthv1", data=_TWICE | _STHV1),
+    # sound
+    entry("tsn_r18_audio.mm_k400", "https://download.openmmlab.com/mmaction/v1.0/recognition_audio/resnet/tsn_r18_8xb320-64x1x1-100e_kinetics400-audio-feature/tsn_r18_8xb320-64x1x1-100e_kinetics400-audio-feature_20230702-e4642fb0.pth", 11_375_440, 13.7, 27.3, AudioConfig(), "apache-2.0", "e4642fb0"),
 )
 # fmt: on

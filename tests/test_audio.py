@@ -1,0 +1,185 @@
+"""Log-mel spectrograms against published figures, the sound of files, audio networks from file to label."""
+
+import os
+import wave as wave_file
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from media import render
+from pipeline import cases, check
+
+import vidhub
+from vidhub.datasets.audio_io import AudioReader
+from vidhub.datasets.dataset import VideoDataset
+from vidhub.datasets.records import VideoRecord
+from vidhub.errors import InputError, VideoError
+from vidhub.transforms import audio
+from vidhub.transforms.sampling import audio_rows, select_audio
+from vidhub.weights.types import AudioConfig
+
+RATE = 16_000
+
+
+def make_wave(kind, samples, sample_rate, amplitude=1.0, seed=0, frequencies=(), f0=0, slope=0, at=0):
+    t = np.arange(samples) / sample_rate
+    values = {
+        "noise": lambda: np.random.RandomState(seed).standard_normal(samples) * amplitude,
+        "sine": lambda: amplitude * sum(np.sin(2 * np.pi * f * t) for f in frequencies),
+        "chirp": lambda: amplitude * np.sin(2 * np.pi * (f0 * t + slope * t**2 / 2)),
+        "silence": lambda: np.zeros(samples),
+        "click": lambda: amplitude * (np.arange(samples) == at),
+    }[kind]()
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def config(params):
+    names = ("sample_rate", "num_mels", "fmin", "fmax", "fft_size", "hop_size")
+    return AudioConfig(**{name: params[name] for name in names if name in params})
+
+
+@pytest.mark.parametrize(("op", "params", "given", "expected"), list(cases("audio")))
+def test_published_figures(op, params, given, expected):
+    sound = make_wave(**given["wave"]) if "wave" in given else None
+    tolerance = {"rtol": 0, "atol": 1e-4}
+    if op == "mel_filter_bank":
+        arguments = (params["sample_rate"], params["n_fft"], params["n_mels"], params["fmin"], params["fmax"])
+        check({"bank": audio.mel_filter_bank(*arguments)}, expected, rtol=0, atol=1e-6)
+    elif op == "analysis_window":
+        check({"window": audio.analysis_window(params["fft_size"], params["hop_size"])}, expected)
+    elif op == "audio_normalize":
+        check({"first_16": audio.normalize_rms(sound, params["desired_rms"])[:16]}, expected, rtol=1e-5, atol=1e-7)
+    elif op == "mel_feature":
+        check({"mel": audio.log_mel(sound, config(params))}, expected, **tolerance)
+    elif op == "magnitude_spectrogram":
+        magnitude = audio.magnitude_spectrogram(audio.normalize_rms(sound), params["fft_size"], params["hop_size"])
+        assert [1, *magnitude.shape] == list(expected["shape"])
+        top = np.max(expected["magnitude"])
+        check({"magnitude": magnitude[None, ::4] / top}, {"magnitude": expected["magnitude"] / top}, **tolerance)
+    elif op == "power_mel":
+        window, step = (round(params[name] * RATE / 1000) for name in ("window_ms", "step_ms"))
+        mel = audio.power_mel(sound, params["sample_rate"], window, step, params["n_mels"])
+        assert list(mel.shape) == list(expected["shape"])
+        top = np.max(expected["mel"])
+        check({"mel": mel[::2] / top}, {"mel": expected["mel"] / top}, **tolerance)
+    elif op == "test_wav":
+        file = Path(os.environ["VIDHUB_REFERENCE"], "pipeline", given["file"])
+        sound = AudioReader(file).waveform(params["sample_rate"])
+        assert len(sound) == expected["samples_at_16k"]
+        scaled = audio.normalize_rms(sound)
+        check({"waveform_16k_every_100th": scaled[::100]}, expected, rtol=0, atol=1e-5)
+        mel = audio.log_mel(sound, config(params))
+        assert list(mel.shape) == list(expected["shape"])
+        check({"mel": mel[::4]}, expected, rtol=0, atol=2e-3)
+    elif op == "waveform_clips":
+        frames = np.array(given["frame_inds"]).reshape(given["num_clips"], -1)
+        rows = audio_rows(frames, given["total_frames"], given["length"])
+        clips = select_audio(torch.arange(given["length"]) + 1, rows, params["fixed_length"])
+        actual = {"first_sample": clips[:, 0] - 1, "valid_samples": (clips > 0).sum(1), "shape": list(clips.shape)}
+        check(actual, expected)
+    else:
+        pytest.fail(f"unknown operation {op}")
+
+
+def write_wav(path, samples, rate):
+    """int16 (n, channels)."""
+    with wave_file.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def tone(tmp_path_factory):
+    """Three seconds of 440 Hz, stereo at 44.1 kHz; the right channel is half as loud."""
+    t = np.arange(3 * 44_100) / 44_100
+    left = 20_000 * np.sin(2 * np.pi * 440 * t)
+    return write_wav(tmp_path_factory.mktemp("sound") / "tone.wav", np.stack((left, left / 2), 1), 44_100)
+
+
+def test_windows_add_up_to_one():
+    window = audio.analysis_window(512, 256)
+    torch.testing.assert_close(window[:256] ** 2 + window[256:] ** 2, torch.ones(256, dtype=torch.float64))
+
+
+def test_waveform_is_the_mean_of_the_channels_at_the_rate_asked_for(tone):
+    sound = AudioReader(tone).waveform(RATE)
+    assert abs(len(sound) - 3 * RATE) <= 64
+    t = torch.arange(len(sound)) / RATE
+    middle = slice(1000, -1000)
+    expected = 15_000 / 32_768 * torch.sin(2 * torch.pi * 440 * t)
+    torch.testing.assert_close(sound[middle], expected[middle].float(), atol=2e-2, rtol=0)
+
+
+def test_sources_and_parts_give_the_same_sound(tone):
+    whole = AudioReader(tone).waveform(RATE)
+    assert torch.equal(AudioReader(tone.read_bytes()).waveform(RATE), whole)
+    with tone.open("rb") as file:
+        assert torch.equal(AudioReader(file).waveform(RATE), whole)
+    reader = AudioReader(tone, start=1.0, end=1.5)
+    assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])
+    assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])  # a second time
+
+
+def test_what_is_no_sound_is_told_in_one_sentence(tmp_path, tone):
+    silent = render(tmp_path / "silent.mp4", frames=5)
+    with pytest.raises(VideoError, match="has no sound track"):
+        AudioReader(silent)
+    (tmp_path / "text.wav").write_text("not sound")
+    with pytest.raises(VideoError, match="cannot be read"):
+        AudioReader(tmp_path / "text.wav")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        AudioReader(tmp_path / "missing.wav")
+    with pytest.raises(InputError, match="ndarray"):
+        AudioReader(np.zeros(5))
+    with pytest.raises(VideoError, match="ends before"):
+        AudioReader(tone, start=5.0).waveform(RATE)
+
+
+def test_clips_of_a_spectrogram():
+    spectrogram = torch.rand(400, 80)
+    middle = vidhub.create_transform(AudioConfig())(spectrogram)
+    assert torch.equal(middle, spectrogram[None, None, 136:264])
+    three = vidhub.create_transform(AudioConfig(), views=3)(spectrogram)
+    assert torch.equal(three[:, 0, 0], spectrogram[[0, 136, 272]])
+    short = vidhub.create_transform(AudioConfig())(spectrogram[:100])
+    assert torch.equal(short[0, 0, :100], spectrogram[:100])
+    assert not short[0, 0, 100:].any()
+    generator = torch.Generator().manual_seed(0)
+    drawn = vidhub.create_transform(AudioConfig(), training=True)(spectrogram, generator)
+    assert drawn.shape == (1, 128, 80)
+    with pytest.raises(InputError, match="spectrograms must be"):
+        vidhub.create_transform(AudioConfig())(torch.rand(400, 64))
+    with pytest.raises(InputError, match="views of sound"):
+        vidhub.create_transform(AudioConfig(), views=(2, 3))
+
+
+def test_predict_hears_a_sound_file_and_a_videos_sound_track(tmp_path, tone):
+    torch.manual_seed(0)
+    model = vidhub.create_model("tsn_r18_audio", num_classes=3)
+    out = vidhub.predict(model, tone, topk=3, device="cpu")
+    with torch.inference_mode():
+        mel = vidhub.create_transform(model.data_config).load(AudioReader(tone))
+        expected = model(mel).softmax(-1)[0]
+    assert out.scores == pytest.approx(expected.sort(descending=True).values.tolist(), rel=1e-5)
+    video = render(tmp_path / "sound.mp4", frames=30, sound=1.2)
+    assert len(vidhub.predict(model, video, device="cpu").scores) == 3
+
+
+def test_a_data_set_of_videos_gives_sound_to_an_audio_transform(tone):
+    records = [VideoRecord(str(tone), 1), VideoRecord(str(tone), 0, start=0.5, end=1.0)]
+    data = VideoDataset(records, vidhub.create_transform(AudioConfig(), training=True), num_classes=2)
+    assert [(clip.shape, target) for clip, target in data] == [((1, 128, 80), 1), ((1, 128, 80), 0)]
+
+
+def test_model_keeps_its_kind_of_configuration(tmp_path):
+    model = vidhub.create_model("tsn_r18_audio", num_classes=2)
+    vidhub.save_checkpoint(model, tmp_path)
+    other = vidhub.create_model(f"local-dir:{tmp_path}")
+    assert other.data_config == model.data_config == AudioConfig()
+    assert "log-mel" in (tmp_path / "README.md").read_text()
+    with pytest.raises(InputError, match="expected spectrograms"):
+        model(torch.zeros(1, 3, 8, 32, 32))

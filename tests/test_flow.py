@@ -1,0 +1,80 @@
+"""Optical flow as frames: stored pictures, and flow computed from videos."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models.optical_flow import raft_small
+
+import vidhub
+from vidhub.datasets import flow
+from vidhub.datasets.flow import FlowReader, flow_estimate
+from vidhub.errors import InputError, VideoError
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """(folder of five flow pictures, their values (5, 2, 40, 48))."""
+    values = np.random.RandomState(0).randint(0, 256, (5, 2, 40, 48)).astype(np.uint8)
+    for i, picture in enumerate(values):
+        for axis, plane in zip("xy", picture, strict=True):
+            Image.fromarray(plane).save(tmp_path / f"flow_{axis}_{i + 1:05d}.png")
+    return tmp_path, torch.from_numpy(values)
+
+
+def moved(first, second):
+    """An estimate that knows: everything moves by the mean difference of the two pictures."""
+    shift = (second.float() - first.float()).mean()
+    return torch.stack((torch.full(first.shape[-2:], shift.item()), torch.full(first.shape[-2:], -1.0)))[None]
+
+
+def test_stored_pictures_come_out_as_they_are(stored):
+    folder, values = stored
+    with FlowReader(folder) as reader:
+        assert reader.num_frames == 5
+        assert reader.size == (40, 48)
+        assert torch.equal(reader.get_frames([4, 0]), values[[4, 0]])
+    with FlowReader(folder, stack=2) as reader:
+        assert reader.num_frames == 4
+        assert torch.equal(reader.get_frames([1]), values[1:3].flatten(0, 1)[None])
+
+
+def test_pictures_of_one_direction_are_missing(stored):
+    folder, _ = stored
+    (folder / "flow_y_00003.png").unlink()
+    with pytest.raises(VideoError, match="5 of x and 4 of y"):
+        FlowReader(folder)
+
+
+def test_computed_flow_is_stored_in_eight_bits():
+    video = torch.zeros(4, 3, 32, 40, dtype=torch.uint8)
+    video[1:] = 5
+    reader = FlowReader(video, estimate=moved)
+    frames = reader.get_frames([0, 1, 2])
+    assert frames.shape == (3, 2, 32, 40)
+    assert frames[:, 0, 0, 0].tolist() == [round(25 * 6.375), 128, 128]  # 127.5 is even-rounded
+    assert frames[:, 1].unique().tolist() == [round(19 * 6.375)]
+    with pytest.raises(InputError, match="size"):
+        reader.get_frames([0], 16)
+    with pytest.raises(VideoError, match="too few pictures"):
+        FlowReader(video[:1], estimate=moved)
+
+
+def test_raft_takes_pictures_of_any_size():
+    torch.manual_seed(0)
+    estimate = flow_estimate(raft_small().eval())
+    a, b = torch.randint(0, 256, (2, 1, 3, 60, 90), dtype=torch.uint8)
+    assert estimate(a, b).shape == (1, 2, 60, 90)
+
+
+def test_predict_computes_the_flow_that_a_network_takes(monkeypatch):
+    monkeypatch.setattr(flow, "raft", lambda: moved)
+    torch.manual_seed(0)
+    model = vidhub.create_model("tsn", backbone="resnet18", in_chans=4, num_classes=2)
+    assert model.data_config.mean == (128 / 255,) * 4
+    video = torch.randint(0, 256, (20, 3, 64, 64), dtype=torch.uint8)
+    out = vidhub.predict(model, video, device="cpu")
+    with torch.inference_mode():
+        reader = FlowReader(video, stack=2, estimate=moved)
+        expected = model(vidhub.create_transform(model.data_config).load(reader)).softmax(-1)[0]
+    assert out.scores == pytest.approx(expected.sort(descending=True).values.tolist(), rel=1e-5)

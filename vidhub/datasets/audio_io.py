@@ -1,0 +1,92 @@
+"""The sound of videos and sound files."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from ..errors import InputError, VideoError, in_one_line
+
+
+class AudioReader:
+    """The first sound track of a file.
+
+    Args:
+        src: path, URL, bytes or binary file.
+        start, end: seconds of the part that is read; None: from the beginning, to the end.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it cannot be read, or has no sound.
+        InputError: another kind of source.
+    """
+
+    def __init__(self, src: Any, *, start: float | None = None, end: float | None = None):
+        self.start, self.end = start, end
+        self.name = (
+            os.fsdecode(src) if isinstance(src, (str, os.PathLike)) else getattr(src, "name", type(src).__name__)
+        )
+        if isinstance(src, (bytes, bytearray, memoryview)):
+            src = BytesIO(src)
+        elif isinstance(src, (str, os.PathLike)):
+            src = os.fsdecode(src)
+            if "://" not in src and not os.path.isfile(src):
+                raise FileNotFoundError(f"there is no file {src!r}.")
+        elif not hasattr(src, "read"):
+            raise InputError(f"sound is read from paths, URLs, bytes and binary files, not from {type(src).__name__}.")
+        try:
+            self._container = av.open(src, metadata_errors="ignore")
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f"{self.name!r} cannot be read: {in_one_line(error)}.") from error
+        if not self._container.streams.audio:
+            self.close()
+            raise VideoError(f"{self.name!r} has no sound track.")
+
+    def waveform(self, sample_rate: int) -> torch.Tensor:
+        """The mean of its channels: float32 (N,), usually within [-1, 1].
+
+        Raises:
+            VideoError: nothing can be decoded, or the part is empty.
+        """
+        stream = self._container.streams.audio[0]
+        self._container.seek(0)
+        to_float = av.AudioResampler("fltp")
+        resample = av.AudioResampler("fltp", "mono", sample_rate)
+        pieces = []
+
+        def collect(frame: av.AudioFrame | None) -> None:
+            for converted in to_float.resample(frame):
+                mono = av.AudioFrame.from_ndarray(converted.to_ndarray().mean(0, keepdims=True), "fltp", "mono")
+                mono.sample_rate = converted.sample_rate
+                pieces.extend(out.to_ndarray()[0] for out in resample.resample(mono))
+
+        try:
+            for frame in self._container.decode(stream):
+                frame.pts = None  # a gap in the time stamps would be filled with silence
+                collect(frame)
+        except (av.FFmpegError, OSError) as error:
+            if not pieces:
+                raise VideoError(f"the sound of {self.name!r} cannot be decoded: {in_one_line(error)}.") from error
+        collect(None)
+        pieces.extend(out.to_ndarray()[0] for out in resample.resample(None))
+        if not pieces:
+            raise VideoError(f"the sound track of {self.name!r} is empty.")
+        first, last = (None if t is None else round(t * sample_rate) for t in (self.start, self.end))
+        wave = np.concatenate(pieces)[first:last]
+        if not len(wave):
+            raise VideoError(f"the sound of {self.name!r} ends before {self.start:g} s.")
+        return torch.from_numpy(wave)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
