@@ -17,8 +17,8 @@ _logger = logging.getLogger("vidhub")
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     """Load the weights in ``path`` into ``model``.
 
-    The layout (vidhub, MMAction2, PyTorchVideo, torchvision) is found out from the keys; every key of the file must be
-    known and every weight of the network filled.
+    The layout (vidhub, MMAction2, PyTorchVideo, torchvision, Hugging Face) is found out from the keys; every key of the
+    file must be known and every weight of the network filled. Position embeddings are resized to the network's.
 
     Raises:
         FileNotFoundError: no such file.
@@ -30,6 +30,8 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False) -> None:
     """Load ``state``, of any known layout, into ``model``; with ``new_classifier`` all but its classifier."""
     state = convert(state, model)
+    if hasattr(model, "adapt_state_dict"):  # position embeddings, for other frames and sizes
+        state = model.adapt_state_dict(state)
     own = model.state_dict()
     prefix = f"{_classifier_name(model)}."
     classifier = {k for k in own if k.startswith(prefix)}

@@ -36,6 +36,10 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
     "tanet": ("recognition", ("tanet_r50",)),
+    "timesformer": (
+        "recognition",
+        ("timesformer_base_divided", "timesformer_base_joint", "timesformer_base_space"),
+    ),
     "tin": ("recognition", ("tin_r50",)),
     "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),
     "trn": ("recognition", ("trn_r50", "trn_single_r50")),

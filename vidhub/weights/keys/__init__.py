@@ -12,7 +12,7 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
-from . import mmaction2, pytorchvideo, torchvision
+from . import huggingface, mmaction2, pytorchvideo, torchvision
 
 Rules = Sequence[tuple[str, str | None]]
 
@@ -21,6 +21,7 @@ _SOURCES = (
     (r"(backbone|cls_head)\.", mmaction2),
     (r"blocks\.\d+\.|s1\.pathway0", pytorchvideo),
     (r"stem\.0\.|features\.0\.", torchvision),
+    (r"(timesformer|videomae|vivit|vjepa2)\.", huggingface),
 )
 
 

@@ -5,6 +5,8 @@ import re
 import torch
 from torch import Tensor
 
+from . import mmaction2_vit
+
 _HEAD = (r"^cls_head\.fc_cls\.", "head.fc.")
 _BLOCK = [
     (r"\.downsample\.conv\.", ".downsample.0."),
@@ -184,10 +186,12 @@ RULES = {
         (r"\.se_module\.", ".se."),
         *_BLOCK,
     ],
+    **mmaction2_vit.RULES,
 }
 OPERATIONS = {
     "ResNet3D": (csn_blocks,),
     "SlowFast": (slow_before_fast,),
     "FrameModel": (count_as_timm,),
     "TSM": (count_as_timm,),
+    **mmaction2_vit.OPERATIONS,
 }

@@ -4,10 +4,12 @@ import fnmatch
 
 from ...errors import unknown_name
 from ..types import Weights
-from . import conv3d, embedded, frames
+from . import conv3d, embedded, frames, vit
 from .embedded import EMBEDDED as EMBEDDED
 
-WEIGHTS: dict[str, Weights] = {w.name: w for table in (conv3d.TABLE, frames.TABLE, embedded.TABLE) for w in table}
+WEIGHTS: dict[str, Weights] = {
+    w.name: w for table in (conv3d.TABLE, frames.TABLE, vit.TABLE, embedded.TABLE) for w in table
+}
 
 
 def list_pretrained(pattern: str = "*") -> list[str]:

@@ -11,6 +11,7 @@ KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=25
 
 _NUM_CLASSES = {
     "kinetics400": 400,
+    "kinetics600": 600,
     "kinetics700": 700,
     "kinetics710": 710,
     "sthv1": 174,
@@ -32,6 +33,7 @@ _PAPERS = {
     "slowfast": "https://arxiv.org/abs/1812.03982",
     "slowonly": "https://arxiv.org/abs/1812.03982",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
+    "timesformer": "https://arxiv.org/abs/2102.05095",
     "tanet": "https://arxiv.org/abs/2005.06803",
     "tin": "https://arxiv.org/abs/2001.06499",
     "tpn": "https://arxiv.org/abs/2004.03548",
@@ -59,6 +61,7 @@ def entry(name, url, num_params, top1, top5, data, license, sha256="", dataset="
         metrics={"top1": top1} | ({} if top5 is None else {"top5": top5}),
         dataset=dataset,
         license=license,
+        commercial_use="-nc" not in license,
         paper=_PAPERS[max((p for p in _PAPERS if arch.startswith(p)), key=len)],
     )
 
