@@ -12,7 +12,7 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
-from . import huggingface, mmaction2, pytorchvideo, torchvision
+from . import huggingface, mmaction2, pytorchvideo, torchvision, videomae
 
 Rules = Sequence[tuple[str, str | None]]
 
@@ -22,6 +22,7 @@ _SOURCES = (
     (r"blocks\.\d+\.|s1\.pathway0", pytorchvideo),
     (r"stem\.0\.|features\.0\.", torchvision),
     (r"(timesformer|videomae|vivit|vjepa2)\.", huggingface),
+    (r"patch_embed\.proj\.", videomae),
 )
 
 

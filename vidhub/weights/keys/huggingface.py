@@ -1,5 +1,11 @@
 """Hugging Face transformers: a classifier beside the network, which goes by the name of its method."""
 
+import re
+
+import torch
+from torch import Tensor
+
+_NAMES = (("q", "k", "v"), ("query", "key", "value"))  # of the parts of attention, by version
 _LAYER = [
     (r"\.attention\.output\.dense\.", ".attn.proj."),
     (r"\.attention\.attention\.", ".attn."),
@@ -23,5 +29,38 @@ RULES = {
         (r"\.temporal_dense\.", ".time_fc."),
         *_LAYER,
     ],
+    "ViT3D": [
+        (r"^classifier\.", "head.fc."),
+        (r"^fc_norm\.", "head.norm."),
+        (r"^(?:videomae|vivit)\.", ""),
+        (r"^layernorm\.", "norm."),
+        (r"^embeddings\.cls_token", "class_token"),
+        (r"^embeddings\.position_embeddings", "pos_embed"),
+        (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed."),
+        (r"^(?:encoder\.layer|layers)\.", "blocks."),
+        *_LAYER,
+        # since version 5
+        (r"\.attention\.o_proj\.", ".attn.proj."),
+        (r"\.attention\.(q|k|v)_proj\.", r".attn.\1."),
+    ],
 }
-OPERATIONS = {}
+
+
+def join_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Queries, keys and values are one layer here; where keys have no bias, the others' stand by themselves."""
+    joined = {}
+    for key, value in state.items():
+        match = re.fullmatch(r"(.*\battn)\.(q|k|v|query|key|value)\.(weight|bias)", key)
+        if match is None:
+            joined[key] = value
+            continue
+        prefix, part, kind = match.groups()
+        parts = [state.get(f"{prefix}.{name}.{kind}") for name in _NAMES[len(part) > 1]]
+        if all(p is not None for p in parts):
+            joined[f"{prefix}.qkv.{kind}"] = torch.cat(parts)
+        else:
+            joined[f"{prefix}.{part[0]}_{kind}"] = value
+    return joined
+
+
+OPERATIONS = {"ViT3D": (join_qkv,)}

@@ -30,6 +30,31 @@ def _timesformer(name, repository, num_params, top1, top5, frames, stride, size=
     return _hub(name, repository, num_params, top1, top5, config, "cc-by-nc-4.0", **kwargs)
 
 
+def _videomae(name, repository, num_params, top1, top5, data=None, **kwargs) -> Weights:
+    """The authors' weights in Hugging Face's layout."""
+    return _hub(name, repository, num_params, top1, top5, replace(_VIDEOMAE, **(data or {})), "cc-by-nc-4.0", **kwargs)
+
+
+def _videomae_mm(name, path, num_params, top1, top5, **kwargs) -> Weights:
+    """The authors' weights in MMAction2's layout."""
+    url = f"https://download.openmmlab.com/mmaction/v1.0/recognition/{path}.pth"
+    weights = entry(name, url, num_params, top1, top5, _VIDEOMAE, "cc-by-nc-4.0", path[-8:], **kwargs)
+    return replace(weights, paper=_V2) if "videomaev2" in path else weights
+
+
+def _videomae_v2(name, file, sha256, num_params, top1, top5) -> Weights:
+    """The authors' own files."""
+    url = f"hf://OpenGVLab/VideoMAE2/{file}"
+    weights = entry(name, url, num_params, top1, top5, _VIDEOMAE, "cc-by-nc-4.0", sha256, "kinetics710")
+    return replace(weights, paper=_V2)
+
+
+_VIDEOMAE = DataConfig(16, 4, resize=224, views=(5, 3))
+_VIDEOMAE_STHV2 = _STHV2 | {"stride": 1, "views": (2, 3)}
+_V2 = "https://arxiv.org/abs/2303.16727"
+_V2_MM = "videomaev2/vit-{0}-p16_videomaev2-vit-g-dist-k710-pre_16x4x1_kinetics-400/vit-{0}-p16_videomaev2-vit-g-dist-k710-pre_16x4x1_kinetics-400_20230510-{1}"
+_VIVIT = replace(DataConfig(32, 2, resize=256, views=(4, 3)), **_HALF)
+
 # fmt: off
 TABLE: tuple[Weights, ...] = (
     # TimeSformer
@@ -44,5 +69,23 @@ TABLE: tuple[Weights, ...] = (
     _timesformer("timesformer_base_divided.hf_in21k_k600_96x4", "fcakyon/timesformer-large-finetuned-k600", 121_787_736, 82.2, 95.6, 96, 4, dataset="kinetics600", num_frames=96),
     _timesformer("timesformer_base_divided.hf_in21k_sthv2_8", "facebook/timesformer-base-finetuned-ssv2", 121_392_558, 59.1, 85.6, 8, 1, dataset="sthv2", data=_STHV2),
     _timesformer("timesformer_base_divided.hf_in21k_sthv2_hr_16", "facebook/timesformer-hr-finetuned-ssv2", 121_850_286, 61.8, 86.9, 16, 1, 448, dataset="sthv2", data=_STHV2, num_frames=16, img_size=448),
+    # VideoMAE
+    _videomae_mm("vit3d_small.mm_videomaev2_k400_16x4", _V2_MM.format("small", "25c748fd"), 22_033_936, 83.6, 96.3),
+    _videomae("vit3d_small.hf_videomae_k400_16x4", "MCG-NJU/videomae-small-finetuned-kinetics", 22_033_936, 79.0, 93.8),
+    _videomae("vit3d_small.hf_videomae_sthv2_16", "MCG-NJU/videomae-small-finetuned-ssv2", 21_946_926, 66.8, 90.3, dataset="sthv2", data=_VIDEOMAE_STHV2),
+    _videomae_v2("vit3d_small.hf_videomaev2_k710_16x4", "distill/vit_s_k710_dl_from_giant.pth", "24fb71687fa3671b8387cadfbcbab0f72af695692e93cf1ecc82caa888626172", 22_153_286, 77.6, None),
+    _videomae_mm("vit3d_base.mm_videomae_k400_16x4", "videomae/vit-base-p16_videomae-k400-pre_16x4x1_kinetics-400_20221013-860a3cd3", 86_534_800, 81.3, 95.0),
+    _videomae_mm("vit3d_base.mm_videomaev2_k400_16x4", _V2_MM.format("base", "3e7f93b2"), 86_534_800, 86.6, 97.3),
+    _videomae("vit3d_base.hf_videomae_k400_16x4", "MCG-NJU/videomae-base-finetuned-kinetics", 86_534_800, 80.9, 94.7),
+    _videomae("vit3d_base.hf_videomae_short_k400_16x4", "MCG-NJU/videomae-base-short-finetuned-kinetics", 86_534_800, 79.4, 94.1),
+    _videomae("vit3d_base.hf_videomae_sthv2_16", "MCG-NJU/videomae-base-finetuned-ssv2", 86_361_006, 70.6, 92.6, dataset="sthv2", data=_VIDEOMAE_STHV2),
+    _videomae("vit3d_base.hf_videomae_short_sthv2_16", "MCG-NJU/videomae-base-short-finetuned-ssv2", 86_361_006, 69.6, 92.0, dataset="sthv2", data=_VIDEOMAE_STHV2),
+    _videomae_v2("vit3d_base.hf_videomaev2_k710_16x4", "distill/vit_b_k710_dl_from_giant.pth", "8141a6955e0700d11bf15928fe6d61e5cfe482606fed8cfdddb1b922c0fd88ec", 86_773_190, 81.5, None),
+    _videomae_mm("vit3d_large.mm_videomae_k400_16x4", "videomae/vit-large-p16_videomae-k400-pre_16x4x1_kinetics-400_20221013-229dbb03", 304_270_736, 85.3, 96.7),
+    _videomae("vit3d_large.hf_videomae_k400_16x4", "MCG-NJU/videomae-large-finetuned-kinetics", 304_270_736, 84.7, 96.5),
+    _videomae("vit3d_huge.hf_videomae_k400_16x4", "MCG-NJU/videomae-huge-finetuned-kinetics", 0, 86.6, 97.1),
+    _videomae_v2("vit3d_giant.hf_videomaev2_k710_16x4", "mae-g/vit_g_hybrid_pt_1200e_k710_ft.pth", "", 0, 83.8, 96.4),
+    # ViViT
+    _hub("vivit_base.hf_in21k_k400_32x2", "google/vivit-b-16x2-kinetics400", 88_954_000, 79.9, None, _VIVIT, "mit"),
 )
 # fmt: on
