@@ -181,8 +181,7 @@ def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoRea
     """What the transform loads from: pictures, sound, or the optical flow between pictures."""
     if transform.modality == "audio":
         return AudioReader(source)
-    channels = len(transform.config.mean)
-    return VideoReader(source) if channels == 3 else FlowReader(source, stack=channels // 2)
+    return FlowReader(source, stack=transform.stack) if transform.modality == "flow" else VideoReader(source)
 
 
 def best_classes(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:
