@@ -1,5 +1,6 @@
 """Log-mel spectrograms against published figures, the sound of files, audio networks from file to label."""
 
+import json
 import os
 import wave as wave_file
 from pathlib import Path
@@ -11,6 +12,7 @@ from media import render
 from pipeline import cases, check
 
 import vidhub
+from vidhub.cli import main
 from vidhub.datasets.audio_io import AudioReader
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.records import VideoRecord
@@ -183,3 +185,30 @@ def test_model_keeps_its_kind_of_configuration(tmp_path):
     assert "log-mel" in (tmp_path / "README.md").read_text()
     with pytest.raises(InputError, match="expected spectrograms"):
         model(torch.zeros(1, 3, 8, 32, 32))
+
+
+def test_sound_is_checked_trained_and_measured_like_video_and_fused_with_it(tmp_path, capsys):
+    rng, root = np.random.default_rng(0), tmp_path / "data"
+    for split, count in (("train", 4), ("val", 2)):
+        for name, pitch in (("low", 300), ("high", 2500)):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                tone = np.sin(2 * np.pi * pitch * (1 + 0.05 * rng.random()) * np.arange(RATE) / RATE)
+                samples = 10_000 * tone[:, None] + 500 * rng.standard_normal((RATE, 1))
+                write_wav(root / split / name / f"{i}.wav", samples, RATE)
+    (root / "val" / "low" / "broken.wav").write_bytes(b"RIFF" + bytes(100))
+
+    assert main(["check", "folder", str(root), "--workers", "1"]) == 2
+    assert "13 videos checked, 0 frames decoded: 1 bad" in capsys.readouterr().out
+
+    options = ["model=tsn_r18_audio", f"root={root}", f"out={tmp_path / 'run'}", "epochs=2", "batch_size=4"]
+    assert main(["train", "--set", *options, "workers=0", "device=cpu", "tensorboard=false"]) == 0
+    model = f"local-dir:{tmp_path / 'run'}"
+    scores = tmp_path / "scores"
+    command = ["eval", model, "folder", str(root), "--out", str(scores), "--workers", "0", "--device", "cpu"]
+    assert main(command) == 0
+    assert (scores / "report.html").exists()
+    one = vidhub.evaluate(model, "folder", str(root), workers=0, device="cpu")
+    capsys.readouterr()
+    assert main(["eval", "--fuse", str(scores), str(scores), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] == one.metrics["top1"]

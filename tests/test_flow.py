@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from media import render
 from PIL import Image
 from torchvision.models.optical_flow import raft_small
 
 import vidhub
 from vidhub.datasets import flow
+from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.flow import FlowReader, flow_estimate
+from vidhub.datasets.records import VideoRecord
 from vidhub.errors import InputError, VideoError
 
 
@@ -78,3 +81,21 @@ def test_predict_computes_the_flow_that_a_network_takes(monkeypatch):
         reader = FlowReader(video, stack=2, estimate=moved)
         expected = model(vidhub.create_transform(model.data_config).load(reader)).softmax(-1)[0]
     assert out.scores == pytest.approx(expected.sort(descending=True).values.tolist(), rel=1e-5)
+
+
+def test_a_data_set_gives_flow_to_a_network_of_flow(stored, tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "raft", lambda: moved)
+    model = vidhub.create_model("tsn", backbone="resnet18", in_chans=4, num_classes=2)
+    transform = vidhub.create_transform(model.data_config)
+    folder, _ = stored
+    video = render(tmp_path / "clip.mp4", frames=30)
+    records = [VideoRecord(str(folder), 0), VideoRecord(str(video), 1, start=0.4, end=0.8)]
+    data = VideoDataset(records, transform, num_classes=2)
+    with FlowReader(folder, stack=2) as reader:
+        assert torch.equal(data[0][0], transform.load(reader))
+    with data.open(1) as reader:
+        assert reader.num_frames == 10 - 1 - 1
+    assert data[1][0].shape == (1, 4, 8, 224, 224)
+    data.records = data.records[1:]
+    data.cache(32)
+    assert data[0][0].shape == (1, 4, 8, 224, 224)

@@ -15,6 +15,7 @@ _PUBLIC = {
     "push_to_hub": ".models._hub",
     "create_transform": ".transforms.factory",
     "predict": ".engine.predict",
+    "predict_stream": ".engine.stream",
     "train": ".engine.train",
     "evaluate": ".engine.evaluate",
     "fuse": ".engine.evaluate",

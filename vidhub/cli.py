@@ -82,7 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
     command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
     command.add_argument("--batch-size", type=int, default=8, metavar="N", help="views at once (%(default)s)")
-    command.add_argument("--json", action="store_true", help="print a JSON list")
+    command.add_argument(
+        "--stream",
+        action="store_true",
+        help="name what happens while it happens: FILE is a video, an address or the number of a camera",
+    )
+    command.add_argument(
+        "--fps", type=float, default=2.0, metavar="N", help="frames a second of --stream (%(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="print a JSON list; with --stream an object a line")
 
     command = commands.add_parser("list", help="list the models")
     command.set_defaults(run=_list)
@@ -162,6 +170,8 @@ def _predict(args: argparse.Namespace) -> int:
         files = [*files, str(importlib.resources.files(__package__) / "assets" / "sample.mp4")]
     if not files:
         raise InputError("no video given: name a file, or --sample for the clip that comes with vidhub.")
+    if args.stream:
+        return _predict_stream(args, files)
     from .engine.predict import predict
 
     results = predict(
@@ -185,6 +195,21 @@ def _predict(args: argparse.Namespace) -> int:
     for error in failures:
         _complain(error)
     return 2 if failures else 0
+
+
+def _predict_stream(args: argparse.Namespace, files: list[str]) -> int:
+    if len(files) > 1 or args.model is None:
+        raise InputError("--stream takes one file or camera and a TSM network: --model tsm_mobilenet_v2, for example.")
+    from .engine.stream import predict_stream
+
+    stream = predict_stream(args.model, files[0], fps=args.fps, topk=args.topk, device=args.device, dtype=args.dtype)
+    for seconds, prediction in stream:
+        if args.json:
+            print(json.dumps({"seconds": round(seconds, 3), **prediction.to_dict()}), flush=True)
+        else:
+            best = zip(prediction.scores, prediction.labels, strict=True)
+            print(f"{seconds:7.1f} s  " + "  ".join(f"{score:.3f} {label}" for score, label in best), flush=True)
+    return 0
 
 
 def _tell_default(file: str) -> None:

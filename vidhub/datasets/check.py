@@ -14,10 +14,13 @@ from tqdm.auto import tqdm
 
 from .._files import write_whole
 from ..errors import InputError, in_one_line
+from .audio_io import AudioReader
 from .dataset import open_video
+from .lists import SOUND_SUFFIXES
 from .records import VideoRecord
 
 _BATCH = 16  # frames decoded at once
+_SAMPLE_RATE = 16_000  # Hz, to decode sound
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class CheckReport:
     """What was found."""
 
     checked: int  # videos
-    frames: int  # decoded in all
+    frames: int  # decoded in all; sound has none
     bad: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), in the order of the records
 
     def __str__(self) -> str:
@@ -114,6 +117,10 @@ def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterat
 
 def _decode(record: VideoRecord, full: bool) -> int | str:
     try:
+        if record.path.lower().endswith(SOUND_SUFFIXES):
+            with AudioReader(record.path) as sound:
+                sound.waveform(_SAMPLE_RATE)
+            return 0
         with open_video(record) as reader:
             total = reader.num_frames
             if record.num_frames is not None and total < record.num_frames:

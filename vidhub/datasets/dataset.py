@@ -19,6 +19,7 @@ from ..errors import InputError, VideoError
 from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
 from .audio_io import AudioReader
+from .flow import FlowReader, has_stored_flow
 from .records import Label, VideoRecord
 from .video_io import VideoReader
 
@@ -27,8 +28,8 @@ class VideoDataset(Dataset):
     """Labelled videos.
 
     ``dataset[i]`` is ``(clip, target)``. The clip is what ``transform`` makes of the video: of ``create_transform``
-    (C, T, H, W), or (V, C, T, H, W) in evaluation, for
-    audio networks of its sound; any other callable gets all frames as uint8 (T, 3, H, W); without a transform these
+    (C, T, H, W), or (V, C, T, H, W) in evaluation; of its sound or its optical flow where the network takes that. Any
+    other callable gets all frames as uint8 (T, 3, H, W); without a transform these
     frames come out. The target is an int64 class, -1 without a label; for several labels float32
     (num_classes,) of zeros and ones; for labels by category the same, with NaN for the categories not annotated.
 
@@ -77,15 +78,19 @@ class VideoDataset(Dataset):
             path = self.records[index].path
             raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None
 
-    def open(self, index: int) -> VideoReader | VideoPart | AudioReader:
-        """A reader of video ``index``, or of its sound where the transform takes sound."""
-        if getattr(self.transform, "modality", "video") == "audio":
-            record = self.records[index]
-            return AudioReader(record.path, start=record.start, end=record.end)
+    def open(self, index: int) -> VideoReader | VideoPart | AudioReader | FlowReader:
+        """A reader of video ``index``, or of its sound or optical flow where the transform takes that."""
+        record, modality = self.records[index], getattr(self.transform, "modality", "video")
+        if modality == "audio":
+            return AudioReader(_source(record), start=record.start, end=record.end)
+        if modality == "flow" and has_stored_flow(record.path):
+            return FlowReader(record.path, stack=self.transform.stack)
         if self._frames is None:
-            return open_video(self.records[index])
-        frames, fps = self._frames[index]
-        return VideoReader(frames, fps=fps)
+            reader = open_video(record)
+        else:
+            frames, fps = self._frames[index]
+            reader = VideoReader(frames, fps=fps)
+        return FlowReader(reader, stack=self.transform.stack) if modality == "flow" else reader
 
     def target(self, index: int) -> int | Tensor:
         """What the network should say of video ``index``."""
@@ -111,7 +116,12 @@ class VideoDataset(Dataset):
         """Decode every video now, and keep its frames in memory at this short side; unreadable ones are left out.
 
         A data set that is cached already stays as it is.
+
+        Raises:
+            InputError: its transform takes sound.
         """
+        if getattr(self.transform, "modality", "video") == "audio":
+            raise InputError("only pictures can be cached, and this network takes sound: set cache to 0.")
         if self._frames is not None:
             return
         kept, self._frames = [], []

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from ..errors import InputError, VideoError
 from ..weights.resolve import fetch_state_dict
@@ -20,6 +21,7 @@ from ..weights.types import DataConfig, Weights
 from .video_io import VideoReader
 
 _BOUND = 20.0  # pixels that 8 bits reach in either direction, as flow pictures are usually stored
+_PICTURE = re.compile(r"(?:flow_)?([xy])_\d+\.(?:jpe?g|png)")
 # RAFT of torchvision, trained on FlyingChairs and FlyingThings; its small form is the fast one
 _RAFT = Weights(
     url="https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",
@@ -42,8 +44,8 @@ class FlowReader:
     Frame i is the flow from picture i to i + 1, with ``stack`` of them, one after the other, in its channels.
 
     Args:
-        src: whatever ``VideoReader`` takes; or a folder of stored flow pictures, ``flow_x_00001.jpg`` and
-            ``flow_y_00001.jpg`` or ``x_00001.jpg`` and ``y_00001.jpg`` on.
+        src: whatever ``VideoReader`` takes, or a reader of a video or of a part of it; or a folder of stored flow
+            pictures, ``flow_x_00001.jpg`` and ``flow_y_00001.jpg`` or ``x_00001.jpg`` and ``y_00001.jpg`` on.
         stack: flows in the channels of a frame; 2 * stack are the channels.
         estimate: two batches of frames, uint8 (N, 3, H, W), to the flow between them in pixels, float (N, 2, H, W);
             None: torchvision's RAFT (small), whose weights are downloaded.
@@ -55,7 +57,7 @@ class FlowReader:
 
     def __init__(self, src: Any, *, stack: int = 1, estimate: Estimate | None = None, short_side: int = 256):
         self._stored = _stored_flow(src)
-        self._reader = None if self._stored else VideoReader(src)
+        self._reader = None if self._stored else src if hasattr(src, "get_frames") else VideoReader(src)
         self._stack, self._estimate = stack, estimate
         flows = self._stored[0].num_frames if self._stored else self._reader.num_frames - 1
         self.num_frames = flows - stack + 1
@@ -100,16 +102,19 @@ class FlowReader:
         self.close()
 
 
+def has_stored_flow(folder: str) -> bool:
+    """Whether there are flow pictures in it; False where it is no folder."""
+    return os.path.isdir(folder) and any(_PICTURE.fullmatch(name) for name in os.listdir(folder))
+
+
 def _stored_flow(src: Any) -> list[VideoReader] | None:
     """Readers of the horizontal and the vertical flow pictures in a folder; None: it has none."""
-    if not isinstance(src, (str, os.PathLike)) or not os.path.isdir(src):
+    if not isinstance(src, (str, os.PathLike)) or not has_stored_flow(os.fsdecode(src)):
         return None
     pictures: dict[str, list[Path]] = {"x": [], "y": []}
     for path in sorted(Path(os.fsdecode(src)).iterdir()):
-        if match := re.fullmatch(r"(?:flow_)?([xy])_\d+\.(?:jpe?g|png)", path.name):
+        if match := _PICTURE.fullmatch(path.name):
             pictures[match[1]].append(path)
-    if not pictures["x"] and not pictures["y"]:
-        return None
     if len(pictures["x"]) != len(pictures["y"]):
         counts = " and ".join(f"{len(paths)} of {axis}" for axis, paths in pictures.items())
         raise VideoError(f"{os.fsdecode(src)!r} does not have as many flow pictures of x as of y: {counts}.")
@@ -127,7 +132,8 @@ def raft() -> Estimate:
 
     model = raft_small()
     model.load_state_dict(fetch_state_dict(_RAFT))
-    return flow_estimate(model.eval().to("cuda" if torch.cuda.is_available() else "cpu"))
+    on_gpu = torch.cuda.is_available() and not get_worker_info()  # a forked worker cannot use it
+    return flow_estimate(model.eval().to("cuda" if on_gpu else "cpu"))
 
 
 def flow_estimate(model: torch.nn.Module) -> Estimate:

@@ -32,6 +32,7 @@ VIDEO_SUFFIXES = (
     ".gif",
     ".3gp",
 )
+SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
 
 # --------------------------------------------------------------------------------------------------- MMAction2's lists
@@ -220,11 +221,11 @@ def _folders_under(root: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _videos(files: Iterable[str]) -> list[tuple[str, ...]]:
-    """Paths, as tuples of their parts, of video files and of folders of images, in natural order."""
+    """Paths, as tuples of their parts, of video and sound files and of folders of images, in natural order."""
     found = {}
     for path in files:
         lower = path.lower()
-        if lower.endswith(VIDEO_SUFFIXES):
+        if lower.endswith(VIDEO_SUFFIXES + SOUND_SUFFIXES):
             found[path] = None
         elif lower.endswith(IMAGE_SUFFIXES) and "/" in path:
             found[path.rpartition("/")[0]] = None

@@ -10,12 +10,10 @@ import bisect
 import http.client
 import io
 import itertools
-import math
 import numbers
 import os
 import re
 import shutil
-import struct
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +25,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError, VideoError
+from .decoding import Turn, decode, open_container, packets_of, to_rgb, video_stream
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 _PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
@@ -340,15 +339,10 @@ class _Images:
         image = self._load(position)
         if image.shape[:2] == size:
             return image if image.flags.writeable else image.copy()
-        return _to_rgb(self._reformatter, av.VideoFrame.from_ndarray(image, format="rgb24"), size)
+        return to_rgb(self._reformatter, av.VideoFrame.from_ndarray(image, format="rgb24"), size)
 
     def close(self) -> None:
         self._load = None
-
-
-def _to_rgb(reformatter: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    height, width = size
-    return reformatter.reformat(frame, width=width, height=height, format="rgb24").to_ndarray()
 
 
 # ------------------------------------------------------------------------------------------------------ video files
@@ -410,7 +404,7 @@ class _File:
             raise
 
     def rgb(self, position: int, size: tuple[int, int]) -> np.ndarray:
-        return self._turn.upright(_to_rgb(self._reformatter, self._frame(position), self._turn.stored_size(size)))
+        return self._turn.upright(to_rgb(self._reformatter, self._frame(position), self._turn.stored_size(size)))
 
     def recount(self, allow_seeking: bool = False) -> None:
         """Index the file by decoding it whole; with damage in it, or unless allowed, never seek again."""
@@ -441,7 +435,7 @@ class _File:
         except _WrongIndex:
             self.recount()
             frame = self._frame(0)
-        self._turn = _Turn.of(frame)
+        self._turn = Turn.of(frame)
         self.rotation = self._turn.degrees
         self.size = self._turn.stored_size((frame.height, frame.width))
 
@@ -470,7 +464,7 @@ class _File:
             if self._seek(target, position):
                 return
         self._rewind()
-        self._frames = _decode(self._stream, _packets(self._container, self._stream), [])
+        self._frames = decode(self._stream, packets_of(self._container, self._stream), [])
 
     def _seek(self, target: int, position: int) -> bool:
         """Jump to time ``target``; False where that does not lead to an entry at or before ``position``."""
@@ -479,12 +473,12 @@ class _File:
             self._container.seek(target, stream=self._stream)
         except (av.FFmpegError, OSError):
             return False
-        packets = _packets(self._container, self._stream)
+        packets = packets_of(self._container, self._stream)
         first = next((p for p in packets if p.is_keyframe), None)
         landed = first and self._index.entry_of(first)
         if landed is None or landed.position > position:
             return False
-        frames = _decode(self._stream, itertools.chain([first], packets), [])
+        frames = decode(self._stream, itertools.chain([first], packets), [])
         # Frames shown before the key frame but stored after it lean on frames that were not decoded.
         self._frames = itertools.dropwhile(lambda frame: frame.pts is not None and frame.pts < landed.pts, frames)
         self._at = landed.position - 1
@@ -497,8 +491,8 @@ class _File:
     def _rewind(self) -> None:
         """Open the file anew, which is a way back to its start that works in every container."""
         self._shut()
-        self._container = _open_container(self._media, self.name)
-        self._stream = _video_stream(self._container, self.name)
+        self._container = open_container(self._media, self.name)
+        self._stream = video_stream(self._container, self.name)
         self._stream.codec_context.thread_type = self._threading
         self._stream.codec_context.thread_count = self._threads
 
@@ -515,8 +509,8 @@ class _File:
         """Index by full decode, and whether anything in the file failed to decode."""
         self._rewind()
         keys, errors = [], []
-        packets = _noting_keys(_packets(self._container, self._stream), keys)
-        pts = [frame.pts for frame in _decode(self._stream, packets, errors)]
+        packets = _noting_keys(packets_of(self._container, self._stream), keys)
+        pts = [frame.pts for frame in decode(self._stream, packets, errors)]
         return _Index(pts, _entries(pts, keys)), bool(errors)
 
 
@@ -525,54 +519,6 @@ def _is_empty(media: str | BinaryIO) -> bool:
         return media.startswith("file:") and os.path.getsize(media.removeprefix("file:")) == 0
     media.seek(0, os.SEEK_END)
     return media.tell() == 0
-
-
-def _open_container(media: str | BinaryIO, name: str) -> av.container.InputContainer:
-    try:
-        if not isinstance(media, str):
-            media.seek(0)
-        # Titles and comments in unknown encodings are no reason to refuse a file.
-        return av.open(media, metadata_errors="replace")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no video at {name}; check the path.") from error
-    except (av.InvalidDataError, av.error.EOFError) as error:
-        raise VideoError(f"{name} is not a video, or damaged beyond reading; check the file.") from error
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"cannot open {name} ({error.strerror}); check the file or address.") from error
-
-
-def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not _is_cover(stream):
-            return stream
-    others = sorted({stream.type for stream in container.streams} & {"audio", "subtitle"})
-    if others:
-        raise VideoError(f"{name} has no video stream (only {' and '.join(others)}); give a file with pictures.")
-    raise VideoError(f"{name} is not a video, or damaged beyond reading; check the file.")
-
-
-def _is_cover(stream: Any) -> bool:
-    """Whether this is the still picture that comes with a piece of music."""
-    return "attached_pic" in str(getattr(stream, "disposition", ""))
-
-
-def _packets(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet]:
-    """The packets of ``stream`` from here on, up to the end or to where the file is cut."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except (av.FFmpegError, OSError):
-        return
-
-
-def _decode(stream: Any, packets: Iterator[av.Packet], errors: list[Exception]) -> Iterator[av.VideoFrame]:
-    """Every frame that ``packets`` give; those that do not decode are passed over and noted in ``errors``."""
-    for packet in itertools.chain(packets, [None]):
-        try:
-            yield from stream.codec_context.decode(packet)
-        except av.FFmpegError as error:
-            errors.append(error)
 
 
 def _noting_keys(packets: Iterator[av.Packet], keys: list[tuple[int, int]]) -> Iterator[av.Packet]:
@@ -596,7 +542,7 @@ def _index_of_packets(container: av.container.InputContainer, stream: Any) -> _I
     if not _has_true_times(container, stream, codec):
         return None
     keys, pts = [], []
-    packets = _noting_keys(_packets(container, stream), keys)
+    packets = _noting_keys(packets_of(container, stream), keys)
     for packet in packets:
         if packet.pts is None or packet.is_discard or packet.is_corrupt:
             return None
@@ -627,44 +573,3 @@ def _has_true_times(container: av.container.InputContainer, stream: Any, codec: 
         return codec in _PLAIN_CODECS
     # AVI counts packets as they are stored, which is display order only where nothing is reordered.
     return container.format.name == "avi" and codec in _INTRA_CODECS and not stream.codec_context.has_b_frames
-
-
-# --------------------------------------------------------------------------------------------------------- rotation
-
-
-class _Turn(NamedTuple):
-    """How stored pictures are brought upright: swap height and width first, then mirror."""
-
-    swap: bool = False
-    mirror_x: bool = False
-    mirror_y: bool = False
-    degrees: int = 0
-
-    @classmethod
-    def of(cls, frame: av.VideoFrame) -> "_Turn":
-        """As the display matrix of ``frame`` asks, to the nearest quarter turn."""
-        # PyAV ties a frame and its side data into a cycle, so that a frame asked for it lives on until the collector
-        # comes round. A thumbnail keeps that from holding on to full pictures.
-        thumbnail = VideoReformatter().reformat(frame, width=16, height=16, format="gray")
-        for side_data in thumbnail.side_data:
-            if str(getattr(side_data.type, "name", side_data.type)) == "DISPLAYMATRIX":
-                a, b, _, c, d = struct.unpack("=5i", bytes(side_data)[:20])
-                break
-        else:
-            return cls()
-        swap = abs(b) + abs(c) > abs(a) + abs(d)
-        degrees = round(math.degrees(math.atan2(-c, d)) / 90) * 90 % 360
-        return cls(swap, (c if swap else a) < 0, (b if swap else d) < 0, degrees)
-
-    def stored_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) before the turn of a picture that has ``size`` after it, and the other way round."""
-        return (size[1], size[0]) if self.swap else size
-
-    def upright(self, picture: np.ndarray) -> np.ndarray:
-        if self.swap:
-            picture = picture.transpose(1, 0, 2)
-        if self.mirror_x:
-            picture = picture[:, ::-1]
-        if self.mirror_y:
-            picture = picture[::-1]
-        return np.ascontiguousarray(picture)

@@ -440,7 +440,7 @@ def _class_name(classes: Sequence[str], index: int) -> str:
 def _middle_frame(data: VideoDataset, index: int) -> np.ndarray | None:
     """uint8 (H, W, 3), short side 160."""
     try:
-        with data.open(index) as reader:
+        with data.with_transform(None).open(index) as reader:  # pictures, whatever the network takes
             frames = reader.get_frames([reader.num_frames // 2], size=160)
     except (VidhubError, OSError):
         return None

@@ -94,7 +94,7 @@ def predict(
     dtype, device = checked_dtype(dtype), pick_device(device, model)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
-    names = _class_names(model, labels)
+    names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)
 
@@ -109,7 +109,7 @@ def predict(
         for source, clips in group:
             if isinstance(clips, Exception) and errors == "raise":
                 raise clips
-            results.append(clips if isinstance(clips, Exception) else _best(source, next(scores), names, topk))
+            results.append(clips if isinstance(clips, Exception) else best_classes(source, next(scores), names, topk))
     return results if several else results[0]
 
 
@@ -134,7 +134,7 @@ def pick_device(device: str | torch.device | None, model: nn.Module | str | None
         raise InputError(f"device {str(device)!r} cannot be used; this machine has {', '.join(present)}.") from None
 
 
-def _class_names(model: nn.Module, labels: Sequence[str] | None) -> list[str]:
+def class_names(model: nn.Module, labels: Sequence[str] | None) -> list[str]:
     """A name for each class: those given, else the model's own, else numbers."""
     count, config = getattr(model, "num_classes", 0), getattr(model, "data_config", None)
     if not count or config is None:
@@ -181,11 +181,11 @@ def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoRea
     """What the transform loads from: pictures, sound, or the optical flow between pictures."""
     if transform.modality == "audio":
         return AudioReader(source)
-    channels = len(transform.config.mean)
-    return VideoReader(source) if channels == 3 else FlowReader(source, stack=channels // 2)
+    return FlowReader(source, stack=transform.stack) if transform.modality == "flow" else VideoReader(source)
 
 
-def _best(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:
+def best_classes(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:
+    """The ``topk`` highest of the probabilities (num_classes,)."""
     best = scores.argsort(descending=True, stable=True)[:topk].tolist()
     name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
     name = name if isinstance(name, str) else type(source).__name__

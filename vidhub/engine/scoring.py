@@ -49,17 +49,18 @@ def score_videos(model: nn.Module, videos: list[Tensor], dtype: torch.dtype | No
         average_views(video, config.average, config.activation)
         for video in logits.split([len(video) for video in videos])
     ]
-    return [_probabilities(s, config.activation) for s in scores] if config.average == "score" else scores
+    return [probabilities(s, config.activation) for s in scores] if config.average == "score" else scores
 
 
 def average_views(
     logits: Tensor, average: Literal["prob", "score"] = "prob", activation: Literal["softmax", "sigmoid"] = "softmax"
 ) -> Tensor:
     """The mean over a video's views, (..., V, classes) -> (..., classes): of probabilities, or of logits ("score")."""
-    return (logits if average == "score" else _probabilities(logits, activation)).mean(-2)
+    return (logits if average == "score" else probabilities(logits, activation)).mean(-2)
 
 
-def _probabilities(logits: Tensor, activation: str) -> Tensor:
+def probabilities(logits: Tensor, activation: Literal["softmax", "sigmoid"]) -> Tensor:
+    """Of logits (..., classes): they sum to 1, or with "sigmoid" each class stands for itself."""
     return logits.sigmoid() if activation == "sigmoid" else logits.softmax(-1)
 
 

@@ -37,7 +37,16 @@ class VideoTransform:
     augmentation: dict[str, Any]  # of training: keyword arguments of `train_clip`
     repeats: int = 1  # of training: random clips of a video
     same_frames: bool = False  # of training: the clips of a video differ in crop and colour alone
-    modality = "video"  # of the reader that `load` takes
+
+    @property
+    def modality(self) -> Literal["video", "flow"]:
+        """Of the reader that `load` takes: an even number of channels is optical flow."""
+        return "video" if len(self.config.mean) % 2 else "flow"
+
+    @property
+    def stack(self) -> int:
+        """Optical flows in the channels of a frame, two channels each."""
+        return len(self.config.mean) // 2
 
     @property
     def num_views(self) -> int:

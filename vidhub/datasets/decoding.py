@@ -1,0 +1,114 @@
+"""What PyAV needs to be told on the way from a container to upright pictures; readers are made of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from ..errors import VideoError
+
+
+def open_container(media: str | BinaryIO, name: str, format: str | None = None) -> av.container.InputContainer:
+    """The media opened; in errors it is called ``name``. ``format`` None finds out the container's kind.
+
+    Raises:
+        FileNotFoundError, VideoError: it is not there, or not to be read.
+    """
+    try:
+        if not isinstance(media, str) and media.seekable():
+            media.seek(0)
+        # Titles and comments in unknown encodings are no reason to refuse a file.
+        return av.open(media, format=format, metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no video at {name}; check the path.") from error
+    except (av.InvalidDataError, av.error.EOFError) as error:
+        raise VideoError(f"{name} is not a video, or damaged beyond reading; check the file.") from error
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"cannot open {name} ({error.strerror}); check the file or address.") from error
+
+
+def video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+    """The first stream of moving pictures; VideoError where there is none."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not _is_cover(stream):
+            return stream
+    others = sorted({stream.type for stream in container.streams} & {"audio", "subtitle"})
+    if others:
+        raise VideoError(f"{name} has no video stream (only {' and '.join(others)}); give a file with pictures.")
+    raise VideoError(f"{name} is not a video, or damaged beyond reading; check the file.")
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether this is the still picture that comes with a piece of music."""
+    return "attached_pic" in str(getattr(stream, "disposition", ""))
+
+
+def packets_of(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet]:
+    """The packets of ``stream`` from here on, up to the end or to where the file is cut."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except (av.FFmpegError, OSError):
+        return
+
+
+def decode(stream: Any, packets: Iterator[av.Packet], errors: list[Exception]) -> Iterator[av.VideoFrame]:
+    """Every frame that ``packets`` give; those that do not decode are passed over and noted in ``errors``."""
+    for packet in itertools.chain(packets, [None]):
+        try:
+            yield from stream.codec_context.decode(packet)
+        except av.FFmpegError as error:
+            errors.append(error)
+
+
+def to_rgb(reformatter: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8, scaled to ``size``."""
+    height, width = size
+    return reformatter.reformat(frame, width=width, height=height, format="rgb24").to_ndarray()
+
+
+class Turn(NamedTuple):
+    """How stored pictures are brought upright: swap height and width first, then mirror."""
+
+    swap: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+    degrees: int = 0
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Turn:
+        """As the display matrix of ``frame`` asks, to the nearest quarter turn."""
+        # PyAV ties a frame and its side data into a cycle, so that a frame asked for it lives on until the collector
+        # comes round. A thumbnail keeps that from holding on to full pictures.
+        thumbnail = VideoReformatter().reformat(frame, width=16, height=16, format="gray")
+        for side_data in thumbnail.side_data:
+            if str(getattr(side_data.type, "name", side_data.type)) == "DISPLAYMATRIX":
+                a, b, _, c, d = struct.unpack("=5i", bytes(side_data)[:20])
+                break
+        else:
+            return cls()
+        swap = abs(b) + abs(c) > abs(a) + abs(d)
+        degrees = round(math.degrees(math.atan2(-c, d)) / 90) * 90 % 360
+        return cls(swap, (c if swap else a) < 0, (b if swap else d) < 0, degrees)
+
+    def stored_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) before the turn of a picture that has ``size`` after it, and the other way round."""
+        return (size[1], size[0]) if self.swap else size
+
+    def upright(self, picture: np.ndarray) -> np.ndarray:
+        """A stored picture (H, W, 3), turned."""
+        if self.swap:
+            picture = picture.transpose(1, 0, 2)
+        if self.mirror_x:
+            picture = picture[:, ::-1]
+        if self.mirror_y:
+            picture = picture[::-1]
+        return np.ascontiguousarray(picture)
