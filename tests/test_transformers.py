@@ -16,6 +16,9 @@ RESIZED = [
     ("timesformer_base_divided", (4, 64), (6, 96)),
     ("timesformer_base_joint", (4, 64), (2, 48)),
     ("timesformer_base_space", (4, 64), (8, 80)),
+    ("vit3d_small", (4, 64), (6, 96)),
+    ("vivit_base", (4, 64), (8, 48)),
+    ("vjepa2_large", (4, 64), (6, 96)),
 ]
 
 

@@ -70,6 +70,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "vit3d": ("recognition", ("vit3d_small", "vit3d_base", "vit3d_large", "vit3d_huge", "vit3d_giant")),
     "vivit": ("recognition", ("vivit_base",)),
+    "vjepa2": ("recognition", ("vjepa2_large", "vjepa2_giant")),
     "x3d": ("recognition", ("x3d_xs", "x3d_s", "x3d_m", "x3d_l")),
 }
 MODULE_OF = {name: module for module, (_, names) in MODULES.items() for name in names}

@@ -56,3 +56,21 @@ def grid_of(table: Tensor, times: Iterable[int], front: int = 0) -> Grid:
         if time * side * side == length:
             return time, side, side
     raise WeightsError(f"the checkpoint's {length} position embeddings do not belong to a square grid.")
+
+
+def rotate_by_grid(x: Tensor, grid: Grid) -> Tensor:
+    """Queries or keys (B, heads, t*h*w, channels) turned by time, height and width, a third of the channels each.
+
+    As in V-JEPA 2 (https://arxiv.org/abs/2506.09985): neighbouring channels are a pair, but the frequencies run twice
+    over a third's channels, so that the two of a pair are turned by different angles; what does not divide by three is
+    left alone.
+    """
+    third = 2 * (x.shape[3] // 3 // 2)
+    frequency = 10000.0 ** (-torch.arange(third // 2, device=x.device, dtype=torch.float32) / (third // 2))
+    axes = torch.meshgrid(*(torch.arange(n, device=x.device) for n in grid), indexing="ij")
+    angle = torch.cat([(axis.flatten()[:, None] * frequency).tile(2) for axis in axes], 1)  # (t * h * w, 3 thirds)
+    turned, rest = x[..., : 3 * third], x[..., 3 * third :]
+    even, odd = turned.unflatten(3, (-1, 2)).unbind(-1)
+    crossed = torch.stack((-odd, even), -1).flatten(3)
+    turned = turned * angle.cos().to(x.dtype) + crossed * angle.sin().to(x.dtype)
+    return torch.cat((turned, rest), 3)

@@ -43,6 +43,21 @@ RULES = {
         (r"\.attention\.o_proj\.", ".attn.proj."),
         (r"\.attention\.(q|k|v)_proj\.", r".attn.\1."),
     ],
+    "VJEPA2": [
+        (r"^vjepa2\.predictor\.", None),  # of the pre-training
+        (r"^vjepa2\.encoder\.embeddings\.patch_embeddings\.proj\.", "patch_embed."),
+        (r"^vjepa2\.encoder\.layernorm\.", "norm."),
+        (r"^vjepa2\.encoder\.layer\.", "blocks."),
+        (r"^pooler\.query_tokens", "head.query_token"),
+        (r"^pooler\.cross_attention_layer\.", "head.query."),
+        (r"^pooler\.self_attention_layers\.", "head.blocks."),
+        (r"\.cross_attn\.(q|k|v)_proj\.", r".\1."),
+        (r"\.self_attn\.(q|k|v)_proj\.", r".attn.\1."),
+        (r"\.self_attn\.out_proj\.", ".attn.proj."),
+        (r"\.layer_norm(1|2)\.", r".norm\1."),
+        (r"\.attention\.", ".attn."),
+        (r"^classifier\.", "head.fc."),
+    ],
 }
 
 
@@ -63,4 +78,4 @@ def join_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return joined
 
 
-OPERATIONS = {"ViT3D": (join_qkv,)}
+OPERATIONS = {"ViT3D": (join_qkv,), "VJEPA2": (join_qkv,)}

@@ -10,6 +10,7 @@ from ..types import DataConfig, Weights
 KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=256)
 
 _NUM_CLASSES = {
+    "diving48": 48,
     "kinetics400": 400,
     "kinetics600": 600,
     "kinetics700": 700,

@@ -53,6 +53,11 @@ _VIDEOMAE = DataConfig(16, 4, resize=224, views=(5, 3))
 _VIDEOMAE_STHV2 = _STHV2 | {"stride": 1, "views": (2, 3)}
 _V2 = "https://arxiv.org/abs/2303.16727"
 _V2_MM = "videomaev2/vit-{0}-p16_videomaev2-vit-g-dist-k710-pre_16x4x1_kinetics-400/vit-{0}-p16_videomaev2-vit-g-dist-k710-pre_16x4x1_kinetics-400_20230510-{1}"
+# 2 clips of 3 crops, or 4 of 3, as the authors measured
+_VJEPA2_STHV2 = DataConfig(16, 4, 256, 292, views=(2, 3), flip_labels=_STHV2["flip_labels"])
+_VJEPA2_STHV2_G = replace(_VJEPA2_STHV2, num_frames=64, stride=2, size=384, resize=438)
+_VJEPA2_DIVING = DataConfig(32, 2, 256, 292, views=(4, 3), flip=False)
+_VJEPA2_DIVING_G = replace(_VJEPA2_DIVING, size=384, resize=438)
 _VIVIT = replace(DataConfig(32, 2, resize=256, views=(4, 3)), **_HALF)
 
 # fmt: off
@@ -83,9 +88,14 @@ TABLE: tuple[Weights, ...] = (
     _videomae_v2("vit3d_base.hf_videomaev2_k710_16x4", "distill/vit_b_k710_dl_from_giant.pth", "8141a6955e0700d11bf15928fe6d61e5cfe482606fed8cfdddb1b922c0fd88ec", 86_773_190, 81.5, None),
     _videomae_mm("vit3d_large.mm_videomae_k400_16x4", "videomae/vit-large-p16_videomae-k400-pre_16x4x1_kinetics-400_20221013-229dbb03", 304_270_736, 85.3, 96.7),
     _videomae("vit3d_large.hf_videomae_k400_16x4", "MCG-NJU/videomae-large-finetuned-kinetics", 304_270_736, 84.7, 96.5),
-    _videomae("vit3d_huge.hf_videomae_k400_16x4", "MCG-NJU/videomae-huge-finetuned-kinetics", 0, 86.6, 97.1),
-    _videomae_v2("vit3d_giant.hf_videomaev2_k710_16x4", "mae-g/vit_g_hybrid_pt_1200e_k710_ft.pth", "", 0, 83.8, 96.4),
+    _videomae("vit3d_huge.hf_videomae_k400_16x4", "MCG-NJU/videomae-huge-finetuned-kinetics", 632_119_440, 86.6, 97.1),
+    _videomae_v2("vit3d_giant.hf_videomaev2_k710_16x4", "mae-g/vit_g_hybrid_pt_1200e_k710_ft.pth", "", 1_012_611_142, 83.8, 96.4),
     # ViViT
     _hub("vivit_base.hf_in21k_k400_32x2", "google/vivit-b-16x2-kinetics400", 88_954_000, 79.9, None, _VIVIT, "mit"),
+    # V-JEPA 2
+    _hub("vjepa2_large.hf_sthv2_16x4", "facebook/vjepa2-vitl-fpc16-256-ssv2", 353_399_982, 73.7, None, _VJEPA2_STHV2, "mit", "sthv2"),
+    _hub("vjepa2_large.hf_diving48_32x2", "facebook/vjepa2-vitl-fpc32-256-diving48", 353_270_832, 89.0, None, _VJEPA2_DIVING, "mit", "diving48", num_frames=32),
+    _hub("vjepa2_giant.hf_sthv2_64x2", "facebook/vjepa2-vitg-fpc64-384-ssv2", 1_105_668_142, 77.3, None, _VJEPA2_STHV2_G, "mit", "sthv2"),
+    _hub("vjepa2_giant.hf_diving48_32x2", "facebook/vjepa2-vitg-fpc32-384-diving48", 1_105_490_608, 90.2, None, _VJEPA2_DIVING_G, "mit", "diving48", num_frames=32),
 )
 # fmt: on
