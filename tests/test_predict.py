@@ -240,7 +240,6 @@ def test_one_bad_video_among_good_ones(model, videos, tmp_path):
         (lambda: torch.nn.Identity(), "this Identity is none"),
         (lambda: vidhub.create_model("x3d_xs", num_classes=0), "this X3D is none"),
         (lambda: vidhub.create_model("x3d_xs", features_only=True), "is none"),
-        (lambda: vidhub.create_model("slowonly_r50_flow"), "takes 2 channels"),
     ],
 )
 def test_models_that_cannot_name_anything(videos, build, message):

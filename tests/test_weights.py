@@ -8,7 +8,7 @@ import vidhub
 from vidhub.errors import UnknownNameError
 from vidhub.models._index import MODULE_OF
 from vidhub.weights.tables import EMBEDDED, WEIGHTS
-from vidhub.weights.types import read_labels
+from vidhub.weights.types import DataConfig, read_labels
 
 ALL = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS.keys())
 
@@ -23,8 +23,14 @@ def test_entry(weights):
     assert weights.paper.startswith("https://")
     assert weights.sources[-1] == weights.url
     assert 0 < weights.metrics["top1"] <= weights.metrics.get("top5", 100) <= 100
+    assert all(n >= 1 for n in weights.data_config.view_shape)
+
+
+@pytest.mark.parametrize(
+    "weights", [w for w in WEIGHTS.values() if isinstance(w.data_config, DataConfig)], ids=lambda w: w.name
+)
+def test_clips_fit(weights):
     config = weights.data_config
-    assert config.num_frames >= 1
     assert config.stride >= 1
     resize = config.resize if isinstance(config.resize, int) else min(config.resize)
     assert resize >= max(config.size, config.test_size or 0)
