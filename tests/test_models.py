@@ -21,11 +21,13 @@ def tiny_clip(model, batch=1):
 
 
 def light_arguments(name):
-    """Fewer blocks for the networks that have very many weights, so that their tests take seconds."""
+    """Few and thin blocks for the networks that have very many weights, so that their tests take seconds."""
     with torch.device("meta"):
         model = entry_point(name)()
+    light = {"depth": 4, "dim": 48, "num_heads": 2, "probe_heads": 2, "probe_depth": 1}
     heavy = sum(p.numel() for p in model.parameters()) > 60e6
-    return {"depth": 4} if heavy and "depth" in inspect.signature(type(model)).parameters else {}
+    known = inspect.signature(type(model)).parameters
+    return {key: value for key, value in light.items() if heavy and key in known}
 
 
 @pytest.fixture(scope="module", params=NAMES)

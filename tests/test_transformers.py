@@ -10,14 +10,14 @@ import vidhub
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models.layers.pos_embed import grid_of, resize_positions, sinusoid_table
 
-SMALL = {"dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5}
+SMALL = {"dim": 48, "depth": 2, "num_heads": 2, "num_classes": 5}
 # entry point, frames and side that it is built for here, and those it is then rebuilt for
 RESIZED = [
     ("timesformer_base_divided", (4, 64), (6, 96)),
     ("timesformer_base_joint", (4, 64), (2, 48)),
     ("timesformer_base_space", (4, 64), (8, 80)),
-    ("vit3d_small", (4, 64), (6, 96)),
-    ("vivit_base", (4, 64), (8, 48)),
+    ("vit3d_small", (16, 64), (6, 96)),
+    ("vivit_base", (32, 64), (12, 48)),
     ("vjepa2_large", (4, 64), (6, 96)),
 ]
 

@@ -96,15 +96,17 @@ class ViT3D(TokenRecognizer):
         for another place. Published checkpoints leave them out; they are those of 16 frames of 224 pixels.
         """
         time, height, width = self.grid
+        side = 224 // self.patch_embed.kernel_size[1]  # of what is published
         table = state.get("pos_embed")
         if table is None and "pos_embed" in dict(self.named_buffers()):
-            side = 224 // self.patch_embed.kernel_size[1]
             table = sinusoid_table(8 * side * side, self.pos_embed.shape[2])
         if table is None or table.shape == self.pos_embed.shape:
             return state if table is None else {**state, "pos_embed": table}
-        same_space = (table.shape[1] - self.num_front) // (height * width)
-        times = (8, time, max(same_space, 1), 16)
-        return {**state, "pos_embed": resize_positions(table, grid_of(table, times, self.num_front), self.grid)}
+        length = table.shape[1] - self.num_front
+        # a length fits several grids: one of the published side, or that differs from ours in space or in time alone
+        times = [length / side**2, time, length / (height * width), 8, 16]
+        old = grid_of(table, [int(t) for t in times if t >= 1 and t == int(t)], self.num_front)
+        return {**state, "pos_embed": resize_positions(table, old, self.grid)}
 
 
 @register_model
