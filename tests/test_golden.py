@@ -64,8 +64,8 @@ def check(model, name, layout, shape, logits):
         with torch.inference_mode():
             exact = torch.cat([model(clip[None].double()) for clip in recipe_clip(name, layout, shape)])
         rounding = difference(out, exact.numpy())
-        assert error < 2 * rounding[0]
-        assert apart < 2 * rounding[1]
+        assert error < 3 * rounding[0]
+        assert apart < 3 * rounding[1]
     else:
         assert apart < 2e-2
 

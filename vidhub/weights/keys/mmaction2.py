@@ -50,7 +50,8 @@ _FRAMES = [
     *_BLOCK,
     (r"\.(attn_mask|relative_position_index)$", None),  # of Swin, computed
     # MobileOne
-    (r"^backbone\.stage0\.(?:net\.)?", "backbone.stem."),
+    (r"^backbone\.stage0\.net\.", "backbone.stem.wrapped."),
+    (r"^backbone\.stage0\.", "backbone.stem."),
     (r"^(backbone\.stage\d\.\d+)\.net\.", r"\1.wrapped."),
     (r"\.branch_norm\.", ".identity."),
     (r"\.branch_scale\.conv\.", ".conv_scale.conv."),
