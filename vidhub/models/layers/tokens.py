@@ -61,13 +61,16 @@ class TokenRecognizer(Recognizer):
         x, grid = self.embed(x)
         maps = []
         for i, block in enumerate(self.blocks):
-            if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(block, x, grid, use_reentrant=False)
-            else:
-                x = block(x, grid)
+            x = self.run_block(block, x, grid)
             if i in wanted:
                 maps.append(self.to_map(x, grid))
         return self.finish(x, grid), maps
+
+    def run_block(self, block: nn.Module, x: Tensor, grid: Grid) -> Tensor:
+        """``block`` on tokens (B, N, C), recomputed in the backward pass if so set."""
+        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(block, x, grid, use_reentrant=False)
+        return block(x, grid)
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         """What comes between the last block and the head."""
