@@ -66,11 +66,11 @@ class TokenRecognizer(Recognizer):
                 maps.append(self.to_map(x, grid))
         return self.finish(x, grid), maps
 
-    def run_block(self, block: nn.Module, x: Tensor, grid: Grid) -> Tensor:
-        """``block`` on tokens (B, N, C), recomputed in the backward pass if so set."""
+    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
+        """``block`` on its inputs, recomputed in the backward pass if so set."""
         if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, grid, use_reentrant=False)
-        return block(x, grid)
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         """What comes between the last block and the head."""
