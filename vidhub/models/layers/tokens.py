@@ -66,6 +66,14 @@ class TokenRecognizer(Recognizer):
                 maps.append(self.to_map(x, grid))
         return self.finish(x, grid), maps
 
+    def forward_map(self, x: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) -> the normalised tokens as a map (B, D, t, h, w), as detectors take it."""
+        self._check_input(x)
+        x, grid = self.embed(x)
+        for block in self.blocks:
+            x = self.run_block(block, x, grid)
+        return self.to_map(self.finish(x, grid), grid)
+
     def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
         """``block`` on its inputs, recomputed in the backward pass if so set."""
         if self.grad_checkpointing and self.training and torch.is_grad_enabled():

@@ -4,11 +4,13 @@ import fnmatch
 
 from ...errors import unknown_name
 from ..types import Weights
-from . import conv3d, embedded, frames, uniformer, vit
+from . import conv3d, detection, embedded, frames, uniformer, vit
 from .embedded import EMBEDDED as EMBEDDED
 
 WEIGHTS: dict[str, Weights] = {
-    w.name: w for table in (conv3d.TABLE, frames.TABLE, uniformer.TABLE, vit.TABLE, embedded.TABLE) for w in table
+    w.name: w
+    for table in (conv3d.TABLE, frames.TABLE, uniformer.TABLE, vit.TABLE, detection.TABLE, embedded.TABLE)
+    for w in table
 }
 
 

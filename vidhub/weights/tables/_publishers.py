@@ -10,12 +10,14 @@ from ..types import DataConfig, Weights
 KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=256)
 
 _NUM_CLASSES = {
+    "ava": 80,
     "diving48": 48,
     "kinetics400": 400,
     "kinetics600": 600,
     "kinetics700": 700,
     "kinetics710": 710,
     "mit": 339,
+    "multisports": 66,
     "sthv1": 174,
     "sthv2": 174,
     "ucf101": 101,
@@ -34,6 +36,8 @@ _PAPERS = {
     "s3d": "https://arxiv.org/abs/1712.04851",
     "slowfast": "https://arxiv.org/abs/1812.03982",
     "slowonly": "https://arxiv.org/abs/1812.03982",
+    "slowfast_r50_acrn": "https://arxiv.org/abs/1807.10982",
+    "slowonly_r50_lfb": "https://arxiv.org/abs/1812.05038",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
     "timesformer": "https://arxiv.org/abs/2102.05095",
     "tanet": "https://arxiv.org/abs/2005.06803",
