@@ -35,6 +35,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "resnet_audio": ("audio", ("tsn_r18_audio",)),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "swin3d": ("recognition", ("swin3d_tiny", "swin3d_small", "swin3d_base", "swin3d_large")),
     "tanet": ("recognition", ("tanet_r50",)),
     "timesformer": (
         "recognition",

@@ -5,7 +5,7 @@ import re
 import torch
 from torch import Tensor
 
-from . import mmaction2_vit
+from . import mmaction2_hierarchy, mmaction2_vit
 
 _HEAD = (r"^cls_head\.fc_cls\.", "head.fc.")
 _BLOCK = [
@@ -188,6 +188,7 @@ RULES = {
         *_BLOCK,
     ],
     **mmaction2_vit.RULES,
+    **mmaction2_hierarchy.RULES,
 }
 OPERATIONS = {
     "ResNet3D": (csn_blocks,),
@@ -195,4 +196,5 @@ OPERATIONS = {
     "FrameModel": (count_as_timm,),
     "TSM": (count_as_timm,),
     **mmaction2_vit.OPERATIONS,
+    **mmaction2_hierarchy.OPERATIONS,
 }

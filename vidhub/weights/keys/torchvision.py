@@ -1,4 +1,4 @@
-"""torchvision's video ResNets and S3D."""
+"""torchvision's video ResNets, S3D and Video Swin."""
 
 RULES = {
     "ResNet3D": [
@@ -26,6 +26,17 @@ RULES = {
         (r"^features\.14\.", "layer4.0."),
         (r"^features\.15\.", "layer4.1."),
         (r"^classifier\.1\.", "head.fc."),
+    ],
+    "VideoSwin": [
+        (r"\.relative_position_index$", None),  # computed
+        (r"\.relative_position_bias_table$", ".bias_table"),
+        (r"^head\.", "head.fc."),
+        (r"^norm\.", "head.norm."),
+        # stages and the merging of patches between them take turns
+        *((rf"^features\.{2 * i}\.", f"layer{i + 1}.blocks.") for i in range(4)),
+        *((rf"^features\.{2 * i + 1}\.", f"layer{i + 2}.merge.") for i in range(3)),
+        (r"\.mlp\.0\.", ".mlp.fc1."),
+        (r"\.mlp\.3\.", ".mlp.fc2."),
     ],
 }
 

@@ -4,11 +4,11 @@ import fnmatch
 
 from ...errors import unknown_name
 from ..types import Weights
-from . import conv3d, embedded, frames, vit
+from . import conv3d, embedded, frames, hierarchy, vit
 from .embedded import EMBEDDED as EMBEDDED
 
 WEIGHTS: dict[str, Weights] = {
-    w.name: w for table in (conv3d.TABLE, frames.TABLE, vit.TABLE, embedded.TABLE) for w in table
+    w.name: w for table in (conv3d.TABLE, frames.TABLE, vit.TABLE, hierarchy.TABLE, embedded.TABLE) for w in table
 }
 
 

@@ -34,6 +34,7 @@ _PAPERS = {
     "slowfast": "https://arxiv.org/abs/1812.03982",
     "slowonly": "https://arxiv.org/abs/1812.03982",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
+    "swin3d": "https://arxiv.org/abs/2106.13230",
     "timesformer": "https://arxiv.org/abs/2102.05095",
     "tanet": "https://arxiv.org/abs/2005.06803",
     "tin": "https://arxiv.org/abs/2001.06499",
