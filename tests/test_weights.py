@@ -17,12 +17,14 @@ ALL = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS.keys())
 def test_entry(weights):
     assert weights.arch in MODULE_OF
     assert re.fullmatch(r"[a-z0-9_]+", weights.tag)
-    assert len(weights.labels) == len(set(weights.labels)) == weights.num_classes
+    if weights.labels is not None:
+        assert len(weights.labels) == len(set(weights.labels)) == weights.num_classes
     assert re.fullmatch(r"([0-9a-f]{8}|[0-9a-f]{64})?", weights.sha256)
     assert weights.license
     assert weights.paper.startswith("https://")
     assert weights.sources[-1] == weights.url
-    assert 0 < weights.metrics["top1"] <= weights.metrics.get("top5", 100) <= 100
+    if weights.metrics:
+        assert 0 < weights.metrics["top1"] <= weights.metrics.get("top5", 100) <= 100
     assert all(n >= 1 for n in weights.data_config.view_shape)
 
 
@@ -61,7 +63,7 @@ def test_get_weights():
 
 def test_list_pretrained():
     assert "slowfast_r50.mm_k400_8x8" in vidhub.list_pretrained("*k400*")
-    assert vidhub.list_pretrained("*k700*") == [
+    assert vidhub.list_pretrained("slowonly*k700*") == [
         "slowonly_r50.mm_in1k_k700_4x16",
         "slowonly_r50.mm_in1k_k700_8x8",
     ]

@@ -3,6 +3,10 @@
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "c3d": ("recognition", ("c3d",)),
+    "mvit": (
+        "recognition",
+        ("mvit_v1_base", "mvit_v1_base_image", "mvit_v2_small", "mvit_v2_base", "mvit_v2_large"),
+    ),
     "resnet3d": (
         "recognition",
         (

@@ -65,9 +65,14 @@ class TokenRecognizer(Recognizer):
                 x = checkpoint(block, x, grid, use_reentrant=False)
             else:
                 x = block(x, grid)
+            grid = self.grid_after(block, grid)
             if i in wanted:
                 maps.append(self.to_map(x, grid))
         return self.finish(x, grid), maps
+
+    def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
+        """The tokens' grid after ``block``, which most networks leave as it is."""
+        return grid
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         """What comes between the last block and the head."""

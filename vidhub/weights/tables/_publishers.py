@@ -9,12 +9,17 @@ from ..types import DataConfig, Weights
 # MMAction2's usual Kinetics protocol: 10 clips, 3 crops of 256
 KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=256)
 
+# classes of Something-Something that a mirrored clip swaps: from left to right, from right to left
+STHV2_FLIPS = ((86, 87), (93, 94), (166, 167))
+
 _NUM_CLASSES = {
     "diving48": 48,
+    "imagenet1k": 1000,
     "kinetics400": 400,
     "kinetics600": 600,
     "kinetics700": 700,
     "kinetics710": 710,
+    "mit": 339,
     "sthv1": 174,
     "sthv2": 174,
     "ucf101": 101,
@@ -27,6 +32,8 @@ _PAPERS = {
     "i3d_r50_nl": "https://arxiv.org/abs/1711.07971",
     "ipcsn": "https://arxiv.org/abs/1904.02811",
     "ircsn": "https://arxiv.org/abs/1904.02811",
+    "mvit_v1": "https://arxiv.org/abs/2104.11227",
+    "mvit_v2": "https://arxiv.org/abs/2112.01526",
     "mc3": "https://arxiv.org/abs/1711.11248",
     "r2plus1d": "https://arxiv.org/abs/1711.11248",
     "r3d": "https://arxiv.org/abs/1711.11248",
@@ -50,20 +57,22 @@ _PAPERS = {
 }
 
 
-def entry(name, url, num_params, top1, top5, data, license, sha256="", dataset="kinetics400", **kwargs) -> Weights:
-    """``name`` is arch.tag; ``kwargs`` are the network's arguments."""
+def entry(
+    name, url, num_params, top1, top5, data, license, sha256="", dataset="kinetics400", num_classes=None, **kwargs
+) -> Weights:
+    """``name`` is arch.tag; ``kwargs`` are the network's arguments; ``num_classes`` where it is not the data set's."""
     arch, tag = name.split(".")
     return Weights(
         url=url,
         arch=arch,
         tag=tag,
-        num_classes=_NUM_CLASSES[dataset],
+        num_classes=num_classes or _NUM_CLASSES[dataset],
         data_config=data,
         num_params=num_params,
         sha256=sha256,
         kwargs=kwargs,
-        label_set=dataset,
-        metrics={"top1": top1} | ({} if top5 is None else {"top5": top5}),
+        label_set=None if dataset == "imagenet1k" else dataset,
+        metrics={name: value for name, value in (("top1", top1), ("top5", top5)) if value is not None},
         dataset=dataset,
         license=license,
         commercial_use="-nc" not in license,
