@@ -6,6 +6,7 @@ from torchvision.models import video as tv
 
 import vidhub
 from vidhub.models._checkpoint import load_state_dict
+from vidhub.models.mvit import pooled
 
 
 def randomise(model):
@@ -54,3 +55,49 @@ def test_swin_takes_small_clips_as_they_are():
     model = vidhub.create_model("swin3d_tiny", num_classes=5, num_frames=32, img_size=256)
     assert model.data_config.view_shape == (3, 32, 256, 256)
     assert model(clip_of(1, 20)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("frames", [1, 6])
+@pytest.mark.parametrize("version", [1, 2])
+def test_mvit_is_torchvisions(version, frames):
+    def block(heads, width, out, stride, kv):
+        queries = ([3, 3, 3], [1, stride, stride]) if version == 2 or stride > 1 else ([], [])
+        return tv.mvit.MSBlockConfig(heads, width, out, queries[0], [3, 3, 3], queries[1], [1, kv, kv])
+
+    if version == 2:  # the attention that pools widens
+        setting = [block(1, 16, 16, 1, 4), block(2, 16, 32, 2, 2), block(4, 32, 64, 2, 1), block(4, 64, 64, 1, 1)]
+    else:  # the MLP before widens
+        setting = [block(1, 16, 32, 1, 4), block(2, 32, 64, 2, 2), block(4, 64, 64, 2, 1), block(4, 64, 64, 1, 1)]
+    two = version == 2
+    flags = {"residual_pool": two, "residual_with_cls_embed": False, "rel_pos_embed": two, "proj_after_attn": two}
+    theirs = tv.mvit.MViT((64, 64), 2 * (frames // 2 or 1), setting, num_classes=5, **flags)
+    arguments = {"dim": 16, "depth": 4, "downscale": (1, 2), "kv_stride": 4, "num_classes": 5}
+    ours = vidhub.create_model(f"mvit_v{version}_base", num_frames=2 * (frames // 2 or 1), img_size=64, **arguments)
+    same_outputs(ours, randomise(theirs), clip_of(frames, 64))
+
+
+@pytest.mark.parametrize("name", ["mvit_v1_base", "mvit_v2_small"])
+def test_mvit_loads_for_other_frames_and_sizes(name):
+    arguments = {"dim": 16, "depth": 4, "downscale": (1, 3), "num_classes": 5}
+    trained = randomise(vidhub.create_model(name, num_frames=4, img_size=64, **arguments))
+    other = vidhub.create_model(name, num_frames=10, img_size=96, **arguments)
+    load_state_dict(other, trained.state_dict())
+    assert other.data_config.view_shape[1:] == (10, 96, 96)
+    with torch.inference_mode():
+        # built for that clip, or resizing when one comes: the same
+        torch.testing.assert_close(other(clip_of(10, 96)), trained(clip_of(10, 96)), rtol=1e-4, atol=1e-4)
+
+
+def test_mvit_relative_positions_are_a_bias_of_the_scores():
+    attention = vidhub.create_model("mvit_v2_small", num_frames=4, img_size=64, depth=2, dim=8).blocks[1].attn
+    grid, generator = (2, 16, 16), torch.Generator().manual_seed(0)
+    q = torch.randn(1, 2, 1 + 2 * 8 * 8, 8, generator=generator)
+    k = torch.randn(1, 2, 1 + 2 * 4 * 4, 8, generator=generator)
+    long_q, long_k, scale = attention.with_offsets(q, k, pooled(grid, 2), pooled(grid, 4))
+    bias = scale * long_q @ long_k.transpose(2, 3) - 8**-0.5 * q @ k.transpose(2, 3)
+    assert not bias[:, :, 0].any()
+    assert not bias[..., 0].any()
+    query, key = (1, 5, 2), (0, 3, 1)  # frames one back; rows 5 and 3 * 2, columns 2 and 1 * 2
+    at = [1 + (t * n + h) * n + w for (t, h, w), n in ((query, 8), (key, 4))]
+    offsets = attention.rel_t[1 + 1] + attention.rel_h[5 - 6 + 6] + attention.rel_w[2 - 2 + 6]
+    torch.testing.assert_close(bias[0, 1, at[0], at[1]], q[0, 1, at[0]] @ offsets)

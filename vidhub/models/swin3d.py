@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from ._registry import register_model
 from .layers.attention import drop_path_rates, init_transformer
 from .layers.pos_embed import Grid, grid_of, resize_positions
-from .layers.recognizer import ClassifierHead, Recognizer
+from .layers.pyramid import ChannelNorm, NormHead, PyramidRecognizer
 
 
 def relative_index(window: Grid, table: Grid, device: torch.device | None = None) -> Tensor:
@@ -158,27 +157,14 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.patch = patch
         self.proj = nn.Conv3d(in_chans, dim, patch, patch)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = ChannelNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         t, h, w = (-n % size for n, size in zip(x.shape[2:], self.patch, strict=True))
-        x = self.proj(F.pad(x, (0, w, 0, h, 0, t)))
-        return self.norm(x.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+        return self.norm(self.proj(F.pad(x, (0, w, 0, h, 0, t))))
 
 
-class NormHead(ClassifierHead):
-    """Layer norm at every place before pooling and classifying: (B, C, T, H, W) -> (B, num_classes)."""
-
-    def __init__(self, in_features: int, num_classes: int, dropout: float):
-        super().__init__(in_features, num_classes, dropout)
-        self.norm = nn.LayerNorm(in_features)
-
-    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.norm(x.permute(0, 2, 3, 4, 1))
-        return super().forward(x.permute(0, 4, 1, 2, 3), pre_logits)
-
-
-class VideoSwin(Recognizer):
+class VideoSwin(PyramidRecognizer):
     """Video Swin network: (B, C, T, H, W) -> (B, num_classes), for clips of any length and size.
 
     Args:
@@ -219,7 +205,7 @@ class VideoSwin(Recognizer):
             setattr(self, f"layer{i + 1}", stage)
             info = {"module": f"layer{i + 1}", "num_chs": width, "reduction": (patch[0], patch[1] << i)}
             self.feature_info.append(info)
-        self.head = NormHead(width, num_classes, dropout)
+        self.head = NormHead(width, num_classes, dropout, ChannelNorm(width))
         init_transformer(self)
 
     def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -234,10 +220,6 @@ class VideoSwin(Recognizer):
                 times = max(table.shape[1] // (new[1] * new[2]), 1), new[0]
                 state[key] = resize_positions(table, grid_of(table, times), new)[0]
         return state
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        blocks = [(r"^layer(\d)\.blocks\.(\d+)\.", None), (r"^layer(\d)\.merge\.", None)]
-        return {"stem": r"^patch_embed\.", "blocks": r"^layer(\d)\." if coarse else blocks}
 
     def no_weight_decay(self) -> set[str]:
         return {name for name, _ in self.named_parameters() if name.endswith(".bias_table")}

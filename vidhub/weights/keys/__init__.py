@@ -20,8 +20,8 @@ Rules = Sequence[tuple[str, str | None]]
 _SOURCES = (
     (r"(backbone|cls_head)\.", mmaction2),
     (r"(timesformer|videomae|vivit|vjepa2)\.", huggingface),
-    (r"patch_embed\.proj\.", videomae),
     (r"stem\.0\.|features\.0\.|conv_proj\.", torchvision),
+    (r"patch_embed\.proj\.", videomae),
     (r"blocks\.\d+\.|s1\.pathway0", pytorchvideo),
 )
 

@@ -1,4 +1,4 @@
-"""MMAction2 (1.x), the transformers that shrink their grid: Video Swin and MViT."""
+"""MMAction2 (1.x), the transformers that shrink their grid: Video Swin, MViT and UniFormer."""
 
 _HEAD = (r"^cls_head\.fc_cls\.", "head.fc.")
 
@@ -12,6 +12,15 @@ RULES = {
         (r"\.pool_([qkv])\.", r".pool_\1.conv."),
         (r"\.norm_([qkv])\.", r".pool_\1.norm."),
         (r"^backbone\.", ""),
+    ],
+    "UniFormer": [
+        _HEAD,
+        (r"^backbone\.norm\.", "head.norm."),
+        (r"^backbone\.patch_embed(\d)\.proj\.", r"layer\1.embed."),
+        (r"^backbone\.patch_embed(\d)\.norm\.", r"layer\1.norm."),
+        (r"^backbone\.blocks([12])\.(\d+)\.mlp\.fc1\.", r"layer\1.blocks.\2.mlp.0."),
+        (r"^backbone\.blocks([12])\.(\d+)\.mlp\.fc2\.", r"layer\1.blocks.\2.mlp.2."),
+        (r"^backbone\.blocks(\d)\.", r"layer\1.blocks."),
     ],
     "VideoSwin": [
         _HEAD,

@@ -50,6 +50,8 @@ _PAPERS = {
     "tsm": "https://arxiv.org/abs/1811.08383",
     "tsn": "https://arxiv.org/abs/1608.00859",
     "tsn_r18_audio": "https://arxiv.org/abs/2001.08740",
+    "uniformer": "https://arxiv.org/abs/2201.04676",
+    "uniformerv2": "https://arxiv.org/abs/2211.09552",
     "vit3d": "https://arxiv.org/abs/2203.12602",
     "vivit": "https://arxiv.org/abs/2103.15691",
     "vjepa2": "https://arxiv.org/abs/2506.09985",

@@ -1,4 +1,4 @@
-"""Published checkpoints of the transformers that shrink their grid: MViT and Video Swin.
+"""Published checkpoints of the transformers that shrink their grid: MViT, UniFormer and Video Swin.
 
 Tags read source_pretraining_dataset_frames-x-stride: mm is MMAction2, ptv PyTorchVideo, tv torchvision. The accuracies are the
 publishers' own, with the views of each entry's ``data_config``.
@@ -16,6 +16,7 @@ _MVIT_312 = {"size": 312, "resize": 312}
 _IMAGENET = {"mean": KINETICS.mean, "std": KINETICS.std}
 _MVIT_TV = DataConfig(16, 1, views=(5, 1), target_fps=7.5, **_GREY)
 _CONVERTED = "v1.0/recognition/mvit/converted/mvit-"
+_UNIFORMER = "v1.0/recognition/uniformerv1/uniformer-"
 _SWIN_MM = {"resize": 224, "test_size": None, "views": (4, 3)}
 _SWIN_TV = DataConfig(32, 1, views=(12, 1), target_fps=15.0)
 
@@ -51,6 +52,10 @@ TABLE: tuple[Weights, ...] = (
     mmaction2("mvit_v2_large.mm_in21k_k400_40x3", _CONVERTED + "large-p244_40x3x1_kinetics400-rgb_20221021-11fe1f97", 213_390_112, 81.1, 94.7, 40, 3, data=_MVIT | _MVIT_312 | {"views": (5, 3)}),
     # the network is one for 312 pixels, the published test has crops of 224
     mmaction2("mvit_v2_large.mm_k400_sthv2_u40", _CONVERTED + "large-p244_u40_sthv2-rgb_20221021-61696e07", 213_129_534, 73.2, 94.0, 40, 1, "sthv2", _MVIT_STHV2),
+    # UniFormer
+    mmaction2("uniformer_small.mm_in1k_k400_16x4", _UNIFORMER + "small_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-c630a037", 21_400_400, 80.9, 94.6, 16, 4, data=_MVIT | {"views": (4, 1)}),
+    mmaction2("uniformer_base.mm_in1k_k400_16x4", _UNIFORMER + "base_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-157c2e66", 49_813_200, 82.0, 95.0, 16, 4, data=_MVIT | {"views": (4, 1)}),
+    mmaction2("uniformer_base.mm_in1k_k400_32x4", _UNIFORMER + "base_imagenet1k-pre_32x4x1_kinetics400-rgb_20221219-b776322c", 49_813_200, 83.1, 95.3, 32, 4, data=_MVIT | {"views": (4, 1)}),
     # Video Swin
     mmaction2_run("swin3d_tiny.mm_in1k_k400_32x2", "swin", "swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb", "20220930-241016b2", 28_158_070, 78.9, 93.77, 32, 2, data=_SWIN_MM),
     _tv("swin3d_tiny.tv_in1k_k400_32", "swin3d_t-7615ae03", 28_158_070, 77.715, 93.519, _SWIN_TV),
