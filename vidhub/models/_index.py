@@ -74,6 +74,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "uniformer": ("recognition", ("uniformer_small", "uniformer_base")),
+    "uniformerv2": ("recognition", ("uniformerv2_base", "uniformerv2_large")),
     "vit3d": ("recognition", ("vit3d_small", "vit3d_base", "vit3d_large", "vit3d_huge", "vit3d_giant")),
     "vivit": ("recognition", ("vivit_base",)),
     "vjepa2": ("recognition", ("vjepa2_large", "vjepa2_giant")),
