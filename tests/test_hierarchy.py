@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torchvision.models import video as tv
 
 import vidhub
@@ -52,9 +53,7 @@ def test_swin_resizes_its_tables_for_another_window(window):
 
 
 def test_swin_takes_small_clips_as_they_are():
-    model = vidhub.create_model("swin3d_tiny", num_classes=5, num_frames=32, img_size=256)
-    assert model.data_config.view_shape == (3, 32, 256, 256)
-    assert model(clip_of(1, 20)).shape == (2, 5)
+    assert vidhub.create_model("swin3d_tiny", num_classes=5)(clip_of(1, 20)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("frames", [1, 6])
@@ -76,18 +75,6 @@ def test_mvit_is_torchvisions(version, frames):
     same_outputs(ours, randomise(theirs), clip_of(frames, 64))
 
 
-@pytest.mark.parametrize("name", ["mvit_v1_base", "mvit_v2_small"])
-def test_mvit_loads_for_other_frames_and_sizes(name):
-    arguments = {"dim": 16, "depth": 4, "downscale": (1, 3), "num_classes": 5}
-    trained = randomise(vidhub.create_model(name, num_frames=4, img_size=64, **arguments))
-    other = vidhub.create_model(name, num_frames=10, img_size=96, **arguments)
-    load_state_dict(other, trained.state_dict())
-    assert other.data_config.view_shape[1:] == (10, 96, 96)
-    with torch.inference_mode():
-        # built for that clip, or resizing when one comes: the same
-        torch.testing.assert_close(other(clip_of(10, 96)), trained(clip_of(10, 96)), rtol=1e-4, atol=1e-4)
-
-
 def test_mvit_relative_positions_are_a_bias_of_the_scores():
     attention = vidhub.create_model("mvit_v2_small", num_frames=4, img_size=64, depth=2, dim=8).blocks[1].attn
     grid, generator = (2, 16, 16), torch.Generator().manual_seed(0)
@@ -101,3 +88,83 @@ def test_mvit_relative_positions_are_a_bias_of_the_scores():
     at = [1 + (t * n + h) * n + w for (t, h, w), n in ((query, 8), (key, 4))]
     offsets = attention.rel_t[1 + 1] + attention.rel_h[5 - 6 + 6] + attention.rel_w[2 - 2 + 6]
     torch.testing.assert_close(bias[0, 1, at[0], at[1]], q[0, 1, at[0]] @ offsets)
+
+
+# entry point, light arguments, frames and side that it is built for here, and those it is then rebuilt for
+RESIZED = [
+    ("swin3d_tiny", {"dim": 32, "depths": (2, 1, 1, 1)}, (8, 64), (32, 256)),
+    ("mvit_v1_base", {"dim": 16, "depth": 4, "downscale": (1, 3)}, (4, 64), (10, 96)),
+    ("mvit_v2_small", {"dim": 16, "depth": 4, "downscale": (1, 3)}, (4, 64), (10, 96)),
+    ("uniformer_small", {"dims": (16, 32, 64, 64), "depths": (1, 1, 1, 1)}, (4, 64), (6, 96)),
+    ("uniformerv2_base", {"dim": 48, "depth": 4, "num_heads": 2}, (4, 64), (6, 96)),
+]
+
+
+@pytest.mark.parametrize(("name", "light", "old", "new"), RESIZED)
+def test_checkpoints_load_for_other_frames_and_sizes(name, light, old, new):
+    arguments = {**light, "num_classes": 5}
+    trained = randomise(vidhub.create_model(name, num_frames=old[0], img_size=old[1], **arguments))
+    other = vidhub.create_model(name, num_frames=new[0], img_size=new[1], **arguments)
+    load_state_dict(other, trained.state_dict())
+    assert other.data_config.view_shape[1:3] == new
+    clip = clip_of(*new)[:1]
+    with torch.inference_mode():
+        # built for that clip, or resizing when one comes: the same
+        torch.testing.assert_close(other(clip), trained(clip), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "light"), [case[:2] for case in RESIZED])
+def test_pretrained_weights_serve_32_frames_of_256_pixels(name, light, tmp_path):
+    published = vidhub.get_weights(name)
+    path = tmp_path / "published.safetensors"
+    save_file(vidhub.create_model(name, num_classes=published.num_classes, **light).state_dict(), path)
+    model = vidhub.create_model(name, checkpoint_path=path, num_frames=32, img_size=256, **light)
+    assert model.labels == published.labels
+    assert model.data_config.view_shape == (3, 32, 256, 256)
+    with torch.inference_mode():
+        assert model(clip_of(32, 256)[:1]).shape == (1, published.num_classes)
+
+
+@pytest.mark.parametrize(("name", "light"), [case[:2] for case in RESIZED])
+def test_stochastic_depth_is_for_training(name, light):
+    model = vidhub.create_model(name, num_frames=4, img_size=64, drop_path_rate=0.9, dropout=0.0, **light)
+    if name == "uniformerv2_base":
+        randomise(model)  # it begins with no part for the query
+    clip = clip_of(4, 64)
+    evaluated = model(clip)
+    assert torch.equal(model(clip), evaluated)
+    for m in model.train().modules():
+        if isinstance(m, torch.nn.modules.batchnorm._BatchNorm | torch.nn.Dropout):
+            m.eval()
+    assert not torch.equal(model(clip), evaluated)
+
+
+def test_uniformerv2_lets_frames_meet_if_asked():
+    arguments = {"dim": 48, "depth": 2, "num_heads": 2, "num_global": 1, "img_size": 64, "num_classes": 5}
+    without = vidhub.create_model("uniformerv2_base", **arguments)
+    model = vidhub.create_model("uniformerv2_base", local=True, **arguments)
+    model.load_state_dict(without.state_dict(), strict=False)
+    clip = clip_of(4, 64)
+    other_last = clip.clone()
+    other_last[:, :, 3] += 1
+
+    def first_frame(model, clip):
+        return model.forward_intermediates(clip)[1][0][:, :, 0]
+
+    with torch.inference_mode():
+        torch.testing.assert_close(model(clip), without(clip))  # at the start they do not
+        randomise(model)
+        randomise(without)
+        torch.testing.assert_close(first_frame(without, clip), first_frame(without, other_last))
+        near, far = clip.clone(), other_last
+        near[:, :, 1] += 1
+        assert not torch.allclose(first_frame(model, clip), first_frame(model, near))
+        # before and after attention one frame further each
+        torch.testing.assert_close(first_frame(model, clip), first_frame(model, far))
+
+
+def test_a_checkpoint_may_have_more_outputs_than_classes():
+    weights = vidhub.get_weights("mvit_v2_small.mm_k400_sthv2_16x4")
+    assert weights.num_classes == len(weights.labels) == 400
+    assert weights.labels[:174] == vidhub.get_weights("mvit_v2_base.mm_k400_sthv2_u32").labels
+    assert weights.labels[174] == "(unused 174)"
