@@ -10,7 +10,7 @@ import vidhub
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models.layers.pos_embed import grid_of, resize_positions, sinusoid_table
 
-SMALL = {"dim": 48, "depth": 2, "num_heads": 2, "num_classes": 5}
+SMALL = {"dim": 48, "depth": 4, "num_heads": 2, "num_classes": 5}
 # entry point, frames and side that it is built for here, and those it is then rebuilt for
 RESIZED = [
     ("timesformer_base_divided", (4, 64), (6, 96)),
@@ -19,6 +19,7 @@ RESIZED = [
     ("vit3d_small", (16, 64), (6, 96)),
     ("vivit_base", (32, 64), (12, 48)),
     ("vjepa2_large", (4, 64), (6, 96)),
+    ("uniformerv2_base", (4, 64), (6, 96)),
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from ._registry import register_model
 from .layers.attention import drop_path_rates, init_transformer
 from .layers.pos_embed import Grid, grid_of, resize_positions
-from .layers.pyramid import ChannelNorm, NormHead, PyramidRecognizer
+from .layers.recognizer import ClassifierHead, Recognizer
 
 
 def relative_index(window: Grid, table: Grid, device: torch.device | None = None) -> Tensor:
@@ -147,7 +148,14 @@ class SwinStage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.merge(x.permute(0, 2, 3, 4, 1))).permute(0, 4, 1, 2, 3)
+        return self.blocks(self.merge(x.movedim(1, -1))).movedim(-1, 1)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm of the channels at every place: (B, C, T, H, W) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class PatchEmbed(nn.Module):
@@ -164,7 +172,18 @@ class PatchEmbed(nn.Module):
         return self.norm(self.proj(F.pad(x, (0, w, 0, h, 0, t))))
 
 
-class VideoSwin(PyramidRecognizer):
+class NormHead(ClassifierHead):
+    """Layer norm, average pooling, dropout, linear classifier: (B, C, T, H, W) -> (B, num_classes)."""
+
+    def __init__(self, in_features: int, num_classes: int, dropout: float):
+        super().__init__(in_features, num_classes, dropout)
+        self.norm = ChannelNorm(in_features)
+
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        return super().forward(self.norm(x), pre_logits)
+
+
+class VideoSwin(Recognizer):
     """Video Swin network: (B, C, T, H, W) -> (B, num_classes), for clips of any length and size.
 
     Args:
@@ -205,7 +224,7 @@ class VideoSwin(PyramidRecognizer):
             setattr(self, f"layer{i + 1}", stage)
             info = {"module": f"layer{i + 1}", "num_chs": width, "reduction": (patch[0], patch[1] << i)}
             self.feature_info.append(info)
-        self.head = NormHead(width, num_classes, dropout, ChannelNorm(width))
+        self.head = NormHead(width, num_classes, dropout)
         init_transformer(self)
 
     def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -220,6 +239,11 @@ class VideoSwin(PyramidRecognizer):
                 times = max(table.shape[1] // (new[1] * new[2]), 1), new[0]
                 state[key] = resize_positions(table, grid_of(table, times), new)[0]
         return state
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Parameter groups by depth, as timm's layer decay takes them."""
+        blocks = [(r"^layer(\d)\.blocks\.(\d+)\.", None), (r"^layer(\d)\.", None)]
+        return {"stem": r"^patch_embed\.", "blocks": blocks[1:] if coarse else blocks}
 
     def no_weight_decay(self) -> set[str]:
         return {name for name, _ in self.named_parameters() if name.endswith(".bias_table")}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ._registry import register_model
-from .layers.attention import Block, drop_path_rates, init_transformer, layer_norm
+from .layers.attention import Block, Gelu, drop_path_rates, init_transformer, layer_norm
 from .layers.pos_embed import Grid, grid_of, resize_positions, sinusoid_table
 from .layers.tokens import TokenHead, TokenRecognizer
 
@@ -34,7 +34,7 @@ class ViT3D(TokenRecognizer):
         class_token: whether a token stands in front of the clip's.
         pool: what is classified: the mean of the tokens, normalised after it, or the first token, normalised before.
         bias: of attention; see ``Attention``.
-        tanh_gelu: take the tanh approximation of GELU.
+        gelu: as it is, or in its tanh approximation.
         drop_path_rate: stochastic depth of the last block; it rises evenly from 0.
     """
 
@@ -56,7 +56,7 @@ class ViT3D(TokenRecognizer):
         class_token: bool = False,
         pool: Literal["mean", "first"] = "mean",
         bias: Literal["qkv", "qv"] = "qv",
-        tanh_gelu: bool = False,
+        gelu: Gelu = "exact",
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
@@ -74,7 +74,7 @@ class ViT3D(TokenRecognizer):
         else:
             self.register_buffer("pos_embed", table)
         self.blocks = nn.ModuleList(
-            Block(dim, num_heads, mlp_ratio, bias, rate, tanh_gelu) for rate in drop_path_rates(drop_path_rate, depth)
+            Block(dim, num_heads, mlp_ratio, bias, rate, gelu) for rate in drop_path_rates(drop_path_rate, depth)
         )
         self.norm = layer_norm(dim) if pool == "first" else nn.Identity()
         self.head = TokenHead(dim, num_classes, dropout, mean=pool == "mean")

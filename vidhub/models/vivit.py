@@ -14,4 +14,4 @@ from .vit3d import ViT3D
 def vivit_base(**kwargs) -> ViT3D:
     """ViViT-B/16x2, not factorised: (B, 3, 32, 224, 224) -> (B, num_classes)."""
     vivit = {"num_frames": 32, "positions": "learned", "class_token": True, "pool": "first", "bias": "qkv"}
-    return ViT3D(**{**vivit, "tanh_gelu": True, **kwargs})
+    return ViT3D(**{**vivit, "gelu": "tanh", **kwargs})

@@ -8,34 +8,13 @@ top-1; on Diving48 (12 views): L 89.0, g with 384 pixels 90.2 %.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.attention import Block, drop_path_rates, init_transformer, layer_norm, mlp
+from .layers.attention import Block, CrossBlock, drop_path_rates, init_transformer, layer_norm
 from .layers.pos_embed import Grid, rotate_by_grid
 from .layers.recognizer import ClassifierHead
 from .layers.tokens import TokenRecognizer
-
-
-class Query(nn.Module):
-    """A query (B, 1, C) gathers from tokens (B, N, C), then passes an MLP: (B, 1, C)."""
-
-    def __init__(self, dim: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.norm1 = layer_norm(dim)
-        self.q = nn.Linear(dim, dim)
-        self.k = nn.Linear(dim, dim)
-        self.v = nn.Linear(dim, dim)
-        self.norm2 = layer_norm(dim)
-        self.mlp = mlp(dim)
-
-    def forward(self, query: Tensor, x: Tensor) -> Tensor:
-        x = self.norm1(x)
-        q, k, v = (y.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for y in (self.q(query), self.k(x), self.v(x)))
-        query = query + F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return query + self.mlp(self.norm2(query))
 
 
 class AttentiveHead(ClassifierHead):
@@ -45,7 +24,7 @@ class AttentiveHead(ClassifierHead):
         super().__init__(dim, num_classes, dropout)
         self.blocks = nn.ModuleList(Block(dim, num_heads) for _ in range(depth))
         self.query_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
-        self.query = Query(dim, num_heads)
+        self.query = CrossBlock(dim, num_heads, lean=True)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         for block in self.blocks:

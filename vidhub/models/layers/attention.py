@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, Mlp
+from timm.layers import DropPath, Mlp, QuickGELU
 from torch import Tensor, nn
 
 from .pos_embed import Grid
 
+Gelu = Literal["exact", "tanh", "quick"]
 Rotation = Callable[[Tensor, Grid], Tensor]  # turns queries and keys (B, heads, N, channels) by their positions
 
 
@@ -53,14 +55,15 @@ class Block(nn.Module):
         mlp_ratio: float = 4.0,
         bias: Literal["qkv", "qv"] = "qkv",
         drop_path: float = 0.0,
-        tanh_gelu: bool = False,
+        gelu: Gelu = "exact",
         rotate: Rotation | None = None,
+        eps: float = 1e-6,
     ):
         super().__init__()
-        self.norm1 = layer_norm(dim)
+        self.norm1 = layer_norm(dim, eps)
         self.attn = Attention(dim, num_heads, bias, rotate)
-        self.norm2 = layer_norm(dim)
-        self.mlp = mlp(dim, mlp_ratio, tanh_gelu)
+        self.norm2 = layer_norm(dim, eps)
+        self.mlp = mlp(dim, mlp_ratio, gelu)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, grid: Grid | None = None) -> Tensor:
@@ -68,14 +71,39 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-def layer_norm(dim: int) -> nn.LayerNorm:
-    """With the epsilon that vision transformers are trained with."""
-    return nn.LayerNorm(dim, eps=1e-6)
+class CrossBlock(nn.Module):
+    """Queries (B, M, C) gather from tokens (B, N, C), then pass an MLP, each added to what came in: (B, M, C).
+
+    ``lean`` leaves out the norm of the queries and the projection of what was gathered.
+    """
+
+    def __init__(self, dim: int, num_heads: int, gelu: Gelu = "exact", eps: float = 1e-6, lean: bool = False):
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm1 = nn.Identity() if lean else layer_norm(dim, eps)
+        self.norm_tokens = layer_norm(dim, eps)
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(dim, 2 * dim)
+        self.proj = nn.Identity() if lean else nn.Linear(dim, dim)
+        self.norm2 = layer_norm(dim, eps)
+        self.mlp = mlp(dim, gelu=gelu)
+
+    def forward(self, query: Tensor, x: Tensor) -> Tensor:
+        q = self.q(self.norm1(query)).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, M, channels)
+        k, v = self.kv(self.norm_tokens(x)).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        query = query + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return query + self.mlp(self.norm2(query))
 
 
-def mlp(dim: int, ratio: float = 4.0, tanh_gelu: bool = False) -> Mlp:
-    """Two linear layers with a GELU between; ``tanh_gelu`` takes its tanh approximation."""
-    return Mlp(dim, round(dim * ratio), act_layer=(lambda: nn.GELU("tanh")) if tanh_gelu else nn.GELU)
+def layer_norm(dim: int, eps: float = 1e-6) -> nn.LayerNorm:
+    """With the epsilon that most vision transformers are trained with."""
+    return nn.LayerNorm(dim, eps=eps)
+
+
+def mlp(dim: int, ratio: float = 4.0, gelu: Gelu = "exact") -> Mlp:
+    """Two linear layers with a GELU between: as it is, in its tanh approximation, or ``x * sigmoid(1.702 x)``."""
+    activation = {"exact": nn.GELU, "tanh": partial(nn.GELU, "tanh"), "quick": QuickGELU}[gelu]
+    return Mlp(dim, round(dim * ratio), act_layer=activation)
 
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:

@@ -61,10 +61,7 @@ class TokenRecognizer(Recognizer):
         x, grid = self.embed(x)
         maps = []
         for i, block in enumerate(self.blocks):
-            if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(block, x, grid, use_reentrant=False)
-            else:
-                x = block(x, grid)
+            x = self.run_block(block, x, grid)
             grid = self.grid_after(block, grid)
             if i in wanted:
                 maps.append(self.to_map(x, grid))
@@ -73,6 +70,12 @@ class TokenRecognizer(Recognizer):
     def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
         """The tokens' grid after ``block``, which most networks leave as it is."""
         return grid
+
+    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
+        """``block`` on its inputs, recomputed in the backward pass if so set."""
+        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         """What comes between the last block and the head."""

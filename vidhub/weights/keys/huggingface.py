@@ -49,6 +49,7 @@ RULES = {
         (r"^vjepa2\.encoder\.layernorm\.", "norm."),
         (r"^vjepa2\.encoder\.layer\.", "blocks."),
         (r"^pooler\.query_tokens", "head.query_token"),
+        (r"^pooler\.cross_attention_layer\.layer_norm1\.", "head.query.norm_tokens."),
         (r"^pooler\.cross_attention_layer\.", "head.query."),
         (r"^pooler\.self_attention_layers\.", "head.blocks."),
         (r"\.cross_attn\.(q|k|v)_proj\.", r".\1."),
@@ -62,8 +63,14 @@ RULES = {
 
 
 def join_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Queries, keys and values are one layer here; where keys have no bias, the others' stand by themselves."""
+    """Queries, keys and values are one layer here; where keys have no bias, the others' stand by themselves.
+
+    So are the keys and values of a query that gathers from all tokens.
+    """
     joined = {}
+    for kind in ("weight", "bias"):
+        if f"head.query.k.{kind}" in state:
+            joined[f"head.query.kv.{kind}"] = torch.cat([state.pop(f"head.query.{part}.{kind}") for part in "kv"])
     for key, value in state.items():
         match = re.fullmatch(r"(.*\battn)\.(q|k|v|query|key|value)\.(weight|bias)", key)
         if match is None:
