@@ -59,6 +59,8 @@ def recipe_clip(name: str, layout: str, shape) -> torch.Tensor:
         return x[:, 0]
     if layout.startswith("frames"):
         return x.transpose(1, 2)
+    if x.ndim == 4:  # images
+        return x[:, :, None]
     return x[:, 0] if x.ndim == 6 else x
 
 

@@ -8,6 +8,10 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "detection",
         ("slowonly_r50_lfb_max_ava", "slowonly_r50_lfb_avg_ava", "slowonly_r50_lfb_nl_ava"),
     ),
+    "mvit": (
+        "recognition",
+        ("mvit_v1_base", "mvit_v1_base_image", "mvit_v2_small", "mvit_v2_base", "mvit_v2_large"),
+    ),
     "resnet3d": (
         "recognition",
         (
@@ -54,6 +58,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "swin3d": ("recognition", ("swin3d_tiny", "swin3d_small", "swin3d_base", "swin3d_large")),
     "tanet": ("recognition", ("tanet_r50",)),
     "timesformer": (
         "recognition",

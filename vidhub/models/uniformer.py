@@ -11,7 +11,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.attention import Attention, drop_path_rates, init_transformer, layer_norm, mlp
+from .layers.attention import Attention, drop_path_rates, init_transformer, mlp
 from .layers.recognizer import ClassifierHead, Recognizer
 
 
@@ -54,9 +54,9 @@ class GlobalBlock(nn.Module):
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, drop_path: float):
         super().__init__()
         self.pos_embed = nn.Conv3d(dim, dim, 3, padding=1, groups=dim)
-        self.norm1 = layer_norm(dim)
+        self.norm1 = nn.LayerNorm(dim)
         self.attn = Attention(dim, num_heads)
-        self.norm2 = layer_norm(dim)
+        self.norm2 = nn.LayerNorm(dim)
         self.mlp = mlp(dim, mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
@@ -76,6 +76,7 @@ class UniFormer(Recognizer):
         depths: blocks of the four stages; those of the first two are local.
         dims: their channels.
         head_dim: channels of an attention head.
+        num_frames, img_size: of the clips it is meant for; they change the data configuration alone.
         drop_path_rate: stochastic depth of the last block; it rises evenly from 0.
     """
 
@@ -91,6 +92,8 @@ class UniFormer(Recognizer):
         dims: tuple[int, int, int, int] = (64, 128, 320, 512),
         head_dim: int = 64,
         mlp_ratio: float = 4.0,
+        num_frames: int = 16,
+        img_size: int = 224,
         drop_path_rate: float = 0.0,
     ):
         super().__init__()

@@ -145,9 +145,16 @@ class Weights:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Class names in the checkpoint's own order, or None where none are published."""
-        names = read_labels(self.label_set) if self.label_set else None
-        return ("background", *names) if names and getattr(self.data_config, "background", False) else names
+        """Class names in the checkpoint's own order, or None where none are published.
+
+        Outputs beyond the data set's classes, which some checkpoints have, are called ``"(unused 174)"`` and so on.
+        """
+        if not self.label_set:
+            return None
+        names = read_labels(self.label_set)
+        if getattr(self.data_config, "background", False):
+            names = ("background", *names)
+        return names + tuple(f"(unused {i})" for i in range(len(names), self.num_classes))
 
 
 @functools.lru_cache

@@ -56,23 +56,29 @@ class TokenRecognizer(Recognizer):
 
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
         """The normalised tokens and the maps of the blocks in ``indices`` (None: all; n: the last n), in order."""
-        self._check_input(x)
-        wanted = self.stage_indices(indices)
-        x, grid = self.embed(x)
-        maps = []
-        for i, block in enumerate(self.blocks):
-            x = self.run_block(block, x, grid)
-            if i in wanted:
-                maps.append(self.to_map(x, grid))
+        x, grid, maps = self._run(x, self.stage_indices(indices))
         return self.finish(x, grid), maps
 
     def forward_map(self, x: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) -> the normalised tokens as a map (B, D, t, h, w), as detectors take it."""
+        x, grid, _ = self._run(x, [])
+        return self.to_map(self.finish(x, grid), grid)
+
+    def _run(self, x: Tensor, wanted: list[int]) -> tuple[Tensor, Grid, list[Tensor]]:
+        """The last block's tokens, their grid, and the maps of the blocks wanted."""
         self._check_input(x)
         x, grid = self.embed(x)
-        for block in self.blocks:
+        maps = []
+        for i, block in enumerate(self.blocks):
             x = self.run_block(block, x, grid)
-        return self.to_map(self.finish(x, grid), grid)
+            grid = self.grid_after(block, grid)
+            if i in wanted:
+                maps.append(self.to_map(x, grid))
+        return x, grid, maps
+
+    def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
+        """The tokens' grid after ``block``, which most networks leave as it is."""
+        return grid
 
     def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
         """``block`` on its inputs, recomputed in the backward pass if so set."""

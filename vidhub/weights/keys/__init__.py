@@ -16,13 +16,13 @@ from . import huggingface, mmaction2, pytorchvideo, torchvision, videomae
 
 Rules = Sequence[tuple[str, str | None]]
 
-# how a source is told from its keys: any key that matches
+# how a source is told from its keys: any key that matches; the first source counts
 _SOURCES = (
     (r"(backbone|cls_head)\.", mmaction2),
-    (r"(model\.)?blocks\.\d+\.|s1\.pathway0", pytorchvideo),
-    (r"stem\.0\.|features\.0\.", torchvision),
     (r"(timesformer|videomae|vivit|vjepa2)\.", huggingface),
+    (r"stem\.0\.|features\.0\.|conv_proj\.", torchvision),
     (r"patch_embed\.proj\.", videomae),
+    (r"(model\.)?blocks\.\d+\.|s1\.pathway0", pytorchvideo),
 )
 
 
@@ -33,6 +33,7 @@ def convert(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
         for pattern, source in _SOURCES:
             if any(re.match(pattern, key) for key in state):
                 state = _convert_from(source, state, model)
+                break
     return fit_ones(state, own)
 
 

@@ -5,7 +5,7 @@ import re
 import torch
 from torch import Tensor
 
-from . import mmaction2_roi, mmaction2_vit
+from . import mmaction2_hierarchy, mmaction2_roi, mmaction2_vit
 
 TRUNK = r"backbone\."  # of a network that has one
 _HEAD = (r"^cls_head\.fc_cls\.", "head.fc.")
@@ -192,6 +192,7 @@ RULES = {
     ],
     **mmaction2_roi.RULES,
     **mmaction2_vit.RULES,
+    **mmaction2_hierarchy.RULES,
 }
 OPERATIONS = {
     "ResNet3D": (csn_blocks,),
@@ -199,4 +200,5 @@ OPERATIONS = {
     "FrameModel": (count_as_timm,),
     "TSM": (count_as_timm,),
     **mmaction2_vit.OPERATIONS,
+    **mmaction2_hierarchy.OPERATIONS,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import torch
 from torch import Tensor
 
 TRUNK = r"model\."  # of a network that has one
@@ -26,8 +27,29 @@ def close_gap(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {re.sub(r"^layer\d", lambda m: order[m[0]], key): value for key, value in state.items()}
 
 
+def join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """MViT's projections of queries, keys and values as one."""
+    joined = {key: value for key, value in state.items() if not re.search(r"\.attn\.[qkv]\.", key)}
+    for key in state:
+        if ".attn.q." in key:
+            parts = [state[key.replace(".attn.q.", f".attn.{letter}.")] for letter in "qkv"]
+            joined[key.replace(".attn.q.", ".attn.qkv.")] = torch.cat(parts)
+    return joined
+
+
 RULES = {
     "RoIDetector": [(r"^detection_head\.proj\.", "head.fc.")],
+    "MViT": [
+        (r"^patch_embed\.patch_model\.", "patch_embed."),
+        (r"^cls_positional_encoding\.cls_token$", "class_token"),
+        (r"^cls_positional_encoding\.pos_embed_class$", "class_embed"),
+        (r"^cls_positional_encoding\.pos_embed_spatial$", "space_embed"),
+        (r"^cls_positional_encoding\.pos_embed_temporal$", "time_embed"),
+        (r"\.pool_([qkv])\.", r".pool_\1.conv."),
+        (r"\.norm_([qkv])\.", r".pool_\1.norm."),
+        (r"^norm_embed\.", "norm."),
+        (r"^head\.proj\.", "head.fc."),
+    ],
     "ResNet3D": [
         (r"^model\.", ""),
         (r"^blocks\.0\.conv\.", "stem.conv."),
@@ -91,4 +113,4 @@ RULES = {
         (r"^projection\.model\.", "head.fc."),
     ],
 }
-OPERATIONS = {"ResNet3D": (close_gap,)}
+OPERATIONS = {"ResNet3D": (close_gap,), "MViT": (join_projections,)}

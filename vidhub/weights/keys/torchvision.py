@@ -1,4 +1,4 @@
-"""torchvision's video ResNets and S3D."""
+"""torchvision's video ResNets, S3D, Video Swin and MViT."""
 
 RULES = {
     "ResNet3D": [
@@ -26,6 +26,32 @@ RULES = {
         (r"^features\.14\.", "layer4.0."),
         (r"^features\.15\.", "layer4.1."),
         (r"^classifier\.1\.", "head.fc."),
+    ],
+    "MViT": [
+        (r"^conv_proj\.", "patch_embed."),
+        (r"^pos_encoding\.class_token$", "class_token"),
+        (r"^pos_encoding\.class_pos$", "class_embed"),
+        (r"^pos_encoding\.spatial_pos$", "space_embed"),
+        (r"^pos_encoding\.temporal_pos$", "time_embed"),
+        (r"\.rel_pos_([thw])$", r".rel_\1"),
+        (r"\.pool_([qkv])\.pool\.", r".pool_\1.conv."),
+        (r"\.pool_([qkv])\.norm_act\.0\.", r".pool_\1.norm."),
+        (r"\.attn\.project\.0\.", ".attn.proj."),
+        (r"\.project\.", ".proj."),
+        (r"\.mlp\.0\.", ".mlp.fc1."),
+        (r"\.mlp\.3\.", ".mlp.fc2."),
+        (r"^head\.1\.", "head.fc."),
+    ],
+    "VideoSwin": [
+        (r"\.relative_position_index$", None),  # computed
+        (r"\.relative_position_bias_table$", ".bias_table"),
+        (r"^head\.", "head.fc."),
+        (r"^norm\.", "head.norm."),
+        # stages and the merging of patches between them take turns
+        *((rf"^features\.{2 * i}\.", f"layer{i + 1}.blocks.") for i in range(4)),
+        *((rf"^features\.{2 * i + 1}\.", f"layer{i + 2}.merge.") for i in range(3)),
+        (r"\.mlp\.0\.", ".mlp.fc1."),
+        (r"\.mlp\.3\.", ".mlp.fc2."),
     ],
 }
 

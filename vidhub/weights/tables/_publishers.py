@@ -9,9 +9,13 @@ from ..types import DataConfig, Weights
 # MMAction2's usual Kinetics protocol: 10 clips, 3 crops of 256
 KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=256)
 
+# classes of Something-Something that a mirrored clip swaps: from left to right, from right to left
+STHV2_FLIPS = ((86, 87), (93, 94), (166, 167))
+
 _NUM_CLASSES = {
     "ava": 80,
     "diving48": 48,
+    "imagenet1k": 1000,
     "kinetics400": 400,
     "kinetics600": 600,
     "kinetics700": 700,
@@ -30,6 +34,8 @@ _PAPERS = {
     "i3d_r50_nl": "https://arxiv.org/abs/1711.07971",
     "ipcsn": "https://arxiv.org/abs/1904.02811",
     "ircsn": "https://arxiv.org/abs/1904.02811",
+    "mvit_v1": "https://arxiv.org/abs/2104.11227",
+    "mvit_v2": "https://arxiv.org/abs/2112.01526",
     "mc3": "https://arxiv.org/abs/1711.11248",
     "r2plus1d": "https://arxiv.org/abs/1711.11248",
     "r3d": "https://arxiv.org/abs/1711.11248",
@@ -39,6 +45,7 @@ _PAPERS = {
     "slowfast_r50_acrn": "https://arxiv.org/abs/1807.10982",
     "slowonly_r50_lfb": "https://arxiv.org/abs/1812.05038",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
+    "swin3d": "https://arxiv.org/abs/2106.13230",
     "timesformer": "https://arxiv.org/abs/2102.05095",
     "tanet": "https://arxiv.org/abs/2005.06803",
     "tin": "https://arxiv.org/abs/2001.06499",
@@ -56,19 +63,21 @@ _PAPERS = {
 }
 
 
-def entry(name, url, num_params, top1, top5, data, license, sha256="", dataset="kinetics400", **kwargs) -> Weights:
-    """``name`` is arch.tag; ``kwargs`` are the network's arguments."""
+def entry(
+    name, url, num_params, top1, top5, data, license, sha256="", dataset="kinetics400", num_classes=None, **kwargs
+) -> Weights:
+    """``name`` is arch.tag; ``kwargs`` are the network's arguments; ``num_classes`` where it is not the data set's."""
     arch, tag = name.split(".")
     return Weights(
         url=url,
         arch=arch,
         tag=tag,
-        num_classes=_NUM_CLASSES[dataset],
+        num_classes=num_classes or _NUM_CLASSES[dataset],
         data_config=data,
         num_params=num_params,
         sha256=sha256,
         kwargs=kwargs,
-        label_set=dataset,
+        label_set=None if dataset == "imagenet1k" else dataset,
         metrics={name: value for name, value in (("top1", top1), ("top5", top5)) if value is not None},
         dataset=dataset,
         license=license,

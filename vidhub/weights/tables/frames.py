@@ -9,7 +9,7 @@ entry's ``data_config``. TSN is tested on 25 frames whatever it was trained on.
 from __future__ import annotations
 
 from ..types import AudioConfig, Weights
-from ._publishers import entry, mmaction2_run
+from ._publishers import STHV2_FLIPS, entry, mmaction2_run
 
 _CENTER = {"sampling": "segments", "views": (1, 1), "test_size": None}
 _TEN = {"sampling": "segments", "views": (1, 10), "test_size": None}
@@ -22,7 +22,7 @@ _TSN_DENSE = {"sampling": "dense", "views": (10, 1), "test_size": None, "test_fr
 _TANET = {"mean": (0.485, 0.456, 103.5 / 255)}  # as its configurations have it
 # mirrored, these classes are one another: left to right and right to left
 _STHV1 = {"flip_labels": ((2, 4), (30, 41), (52, 66))}
-_STHV2 = {"flip_labels": ((86, 87), (93, 94), (166, 167))}
+_STHV2 = {"flip_labels": STHV2_FLIPS}
 
 # fmt: off
 TABLE: tuple[Weights, ...] = (

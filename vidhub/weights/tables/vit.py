@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..types import DataConfig, Weights
-from ._publishers import entry, mmaction2_run
+from ._publishers import STHV2_FLIPS, entry, mmaction2_run
 
 _HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 _TIMESFORMER = {"resize": 224, "test_size": None, "views": (1, 3)} | _HALF
-_STHV2 = {"sampling": "segments", "flip_labels": ((86, 87), (93, 94), (166, 167)), "target_fps": None}
+_STHV2 = {"sampling": "segments", "flip_labels": STHV2_FLIPS, "target_fps": None}
 
 
 def _hub(name, repository, num_params, top1, top5, data, license, dataset="kinetics400", **kwargs) -> Weights:
