@@ -19,6 +19,7 @@ from vidhub.models._registry import entry_point
 from vidhub.weights.tables import WEIGHTS
 
 BY_URL = {w.url: w for w in WEIGHTS.values()}
+INPUTS = ("clip", "frames", "mel", "skeleton", "heatmap")
 DATA = Path(__file__).parent / "data"
 SHOWN = [
     case for path in sorted(DATA.glob("golden_*.json.gz")) for case in json.loads(gzip.decompress(path.read_bytes()))
@@ -59,7 +60,8 @@ def check(model, name, layout, shape, logits):
 
 @pytest.mark.parametrize("case", SHOWN, ids=lambda case: BY_URL[case["weights"]].name)
 def test_outputs(case):
-    check(load(case), case["name"], case["layout"], case["shape"], case["logits"])
+    kept = {name: np.array(values, np.float32) for name, values in case.get("kept", {}).items()}
+    check(load(case, kept), case["name"], case["layout"], case["shape"], case["logits"])
 
 
 @pytest.mark.parametrize(("path", "case"), list(references()))
@@ -68,5 +70,7 @@ def test_reference_folder(path, case):
     model = load(case, arrays)
     assert sum(p.numel() for p in model.parameters()) == case["parameters"]
     if "out:logits" in arrays:
-        layout, shape = next((k, v) for k, v in case["inputs"].items() if k.startswith(("clip", "frames", "mel")))
+        layout, shape = next(
+            (k, v) for k, v in case["inputs"].items() if k.startswith(("clip", "frames", "mel", "skeleton", "heatmap"))
+        )
         check(model, path.stem, layout, shape, arrays["out:logits"])

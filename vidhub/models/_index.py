@@ -2,6 +2,7 @@
 
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "agcn": ("skeleton", ("agcn",)),
     "c3d": ("recognition", ("c3d",)),
     "resnet3d": (
         "recognition",
@@ -35,6 +36,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "resnet_audio": ("audio", ("tsn_r18_audio",)),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "stgcn": ("skeleton", ("stgcn", "stgcnpp")),
     "tanet": ("recognition", ("tanet_r50",)),
     "tin": ("recognition", ("tin_r50",)),
     "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),

@@ -10,15 +10,21 @@ from ..types import DataConfig, Weights
 KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=256)
 
 _NUM_CLASSES = {
+    "gym99": 99,
+    "hagrid": 40,
+    "hmdb51": 51,
     "kinetics400": 400,
     "kinetics700": 700,
     "kinetics710": 710,
+    "ntu60": 60,
+    "ntu120": 120,
     "sthv1": 174,
     "sthv2": 174,
     "ucf101": 101,
 }
 # by the beginning of the architecture's name, the longest one counts
 _PAPERS = {
+    "agcn": "https://arxiv.org/abs/1805.07694",
     "c2d": "https://arxiv.org/abs/1711.07971",
     "c3d": "https://arxiv.org/abs/1412.0767",
     "i3d": "https://arxiv.org/abs/1705.07750",
@@ -32,6 +38,9 @@ _PAPERS = {
     "slowfast": "https://arxiv.org/abs/1812.03982",
     "slowonly": "https://arxiv.org/abs/1812.03982",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
+    "posec3d": "https://arxiv.org/abs/2104.13586",
+    "stgcn": "https://arxiv.org/abs/1801.07455",
+    "stgcnpp": "https://arxiv.org/abs/2205.09443",
     "tanet": "https://arxiv.org/abs/2005.06803",
     "tin": "https://arxiv.org/abs/2001.06499",
     "tpn": "https://arxiv.org/abs/2004.03548",
@@ -56,7 +65,7 @@ def entry(name, url, num_params, top1, top5, data, license, sha256="", dataset="
         sha256=sha256,
         kwargs=kwargs,
         label_set=dataset,
-        metrics={"top1": top1} | ({} if top5 is None else {"top5": top5}),
+        metrics={name: value for name, value in (("top1", top1), ("top5", top5)) if value is not None},
         dataset=dataset,
         license=license,
         paper=_PAPERS[max((p for p in _PAPERS if arch.startswith(p)), key=len)],
