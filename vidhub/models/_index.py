@@ -4,6 +4,7 @@
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "agcn": ("skeleton", ("agcn",)),
     "c3d": ("recognition", ("c3d",)),
+    "posec3d": ("skeleton", ("posec3d_slowonly_r50", "posec3d_c3d", "posec3d_x3d")),
     "resnet3d": (
         "recognition",
         (

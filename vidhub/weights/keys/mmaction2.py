@@ -135,6 +135,7 @@ _GRAPH = [
 ]
 
 RULES = {
+    "PoseSlowOnly": _RESNET3D,
     "STGCN": _GRAPH,
     "AGCN": _GRAPH,
     "ResNet3D": _RESNET3D,

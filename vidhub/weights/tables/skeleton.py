@@ -17,6 +17,7 @@ _HEATMAPS = SkeletonConfig(
     kind="keypoint", layout="coco", num_frames=48, normalize="none", size=64, views=(10, 2), num_persons=10
 )
 _HAND = SkeletonConfig(layout="hand", num_frames=10, num_persons=1, num_coords=2, normalize="box", views=(1, 1))
+_LIMBS = {"kind": "limb"}
 _DEEP_LAST = {"depths": (3, 4, 6)}
 
 
@@ -30,10 +31,11 @@ def _graph(name: str, run: str, stamp: str, num_params: int, top1: float) -> Wei
     return entry(name, url, num_params, top1, None, config, "apache-2.0", stamp[-8:], dataset, **kwargs)
 
 
-def _heatmap(name, run, stamp, num_params, top1, dataset, data=None, **kwargs) -> Weights:
+def _heatmap(name, run, stamp, num_params, score, dataset, data=None, **kwargs) -> Weights:
     url = f"https://download.openmmlab.com/mmaction/v1.0/skeleton/posec3d/{run}/{run}_{stamp}.pth"
     config = replace(_HEATMAPS, **(data or {}))
-    return entry(name, url, num_params, top1, None, config, "apache-2.0", stamp[-8:], dataset, **kwargs)
+    found = entry(name, url, num_params, None, None, config, "apache-2.0", stamp[-8:], dataset, **kwargs)
+    return replace(found, metrics={"mean_class" if dataset == "gym99" else "top1": score})
 
 
 # fmt: off
@@ -75,5 +77,12 @@ TABLE: tuple[Weights, ...] = (
     _graph("agcn.mm_ntu60_xsub_2d_bone", "2s-agcn_8xb16-bone-u100-80e_ntu60-xsub-keypoint-2d", "20221222-293878b5", 3_459_344, 91.59),
     _graph("agcn.mm_ntu60_xsub_2d_joint_motion", "2s-agcn_8xb16-joint-motion-u100-80e_ntu60-xsub-keypoint-2d", "20221222-0c86e3a1", 3_459_344, 88.02),
     _graph("agcn.mm_ntu60_xsub_2d_bone_motion", "2s-agcn_8xb16-bone-motion-u100-80e_ntu60-xsub-keypoint-2d", "20221222-87996f0d", 3_459_344, 88.82),
-    # PoseC3D: added with the network
+    # PoseC3D
+    _heatmap("posec3d_slowonly_r50.mm_ntu60_xsub_keypoint", "slowonly_r50_8xb16-u48-240e_ntu60-xsub-keypoint", "20220815-38db104b", 2_024_860, 93.6, "ntu60"),
+    _heatmap("posec3d_slowonly_r50.mm_ntu60_xsub_limb", "slowonly_r50_8xb16-u48-240e_ntu60-xsub-limb", "20220815-af2f119a", 2_024_860, 93.5, "ntu60", _LIMBS),
+    _heatmap("posec3d_slowonly_r50.mm_gym_keypoint", "slowonly_r50_8xb16-u48-240e_gym-keypoint", "20220815-da338c58", 2_044_867, 93.5, "gym99"),
+    _heatmap("posec3d_slowonly_r50.mm_gym_limb", "slowonly_r50_8xb16-u48-240e_gym-limb", "20220815-2e6e3c5c", 2_044_867, 93.6, "gym99", _LIMBS),
+    _heatmap("posec3d_slowonly_r50.mm_k400_keypoint", "slowonly_r50_8xb32-u48-240e_k400-keypoint", "20230731-7f498b55", 3_208_560, 47.4, "kinetics400", {"keep_ratio": False}, **_DEEP_LAST),
+    _heatmap("posec3d_slowonly_r50.mm_k400_ucf101_keypoint", "slowonly_kinetics400-pretrained-r50_8xb16-u48-120e_ucf101-split1-keypoint", "20220815-9972260d", 3_055_173, 86.8, "ucf101", {"size": 56}, **_DEEP_LAST),
+    _heatmap("posec3d_slowonly_r50.mm_k400_hmdb51_keypoint", "slowonly_kinetics400-pretrained-r50_8xb16-u48-120e_hmdb51-split1-keypoint", "20220815-17eaa484", 3_029_523, 69.6, "hmdb51", {"size": 56}, **_DEEP_LAST),
 )
