@@ -27,6 +27,10 @@ class Layout:
     bones: tuple[Edge, ...] = ()
     limbs: tuple[Edge, ...] = ()
     scored: bool = True  # 2D: a third coordinate is the detector's score
+    # of 3D skeletons, what turns them upright: the middle of the body, and two lines, from bottom to top and left to right
+    middle: int = -1
+    spine: Edge = (0, 1)
+    shoulders: Edge = (4, 8)
 
     @property
     def origins(self) -> list[int]:
@@ -107,6 +111,7 @@ LAYOUTS = {
             *((21, 22), (22, 7), (23, 24), (24, 11)),
         ),
         scored=False,
+        middle=1,
     ),
     "coco": Layout(
         17,
@@ -152,6 +157,8 @@ LAYOUTS = {
         left=(4, 5, 6, 7, 12, 13, 14, 15),
         right=(8, 9, 10, 11, 16, 17, 18, 19),
         scored=False,
+        middle=3,
+        spine=(3, 1),
     ),
     # Penn Action: head, then shoulders, elbows, wrists, hips, knees and ankles, left before right
     "penn_action": Layout(
