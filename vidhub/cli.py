@@ -23,7 +23,7 @@ from .models._index import TASK_OF
 from .models._registry import list_models
 from .weights import tables
 from .weights.tables import WEIGHTS, get_weights, list_pretrained
-from .weights.types import AudioConfig, DataConfig, Weights
+from .weights.types import AnyConfig, AudioConfig, DataConfig, SkeletonConfig, Weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -261,7 +261,9 @@ def _weights_cells(weights: Weights) -> dict[str, str]:
     return {
         "weights": weights.name,
         "params": _millions(weights.num_params),
-        "frames": f"{config.num_frames}x{config.stride}" if isinstance(config, DataConfig) else "-",
+        "frames": f"{config.num_frames}x{config.stride}"
+        if isinstance(config, DataConfig)
+        else str(getattr(config, "num_frames", "-")),
         "dataset": weights.dataset or "-",
         "top-1": f"{weights.metrics['top1']:.1f}" if "top1" in weights.metrics else "-",
         "licence": weights.license or "-",
@@ -307,9 +309,11 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
-def _input_lines(config: DataConfig | AudioConfig) -> dict[str, str]:
+def _input_lines(config: AnyConfig) -> dict[str, str]:
     if isinstance(config, AudioConfig):
         return {"sound": f"{config.summary}, {config.fmin:g} to {config.fmax:g} Hz, of {config.sample_rate} Hz mono"}
+    if isinstance(config, SkeletonConfig):
+        return {"skeletons": f"{config.summary}, normalised {config.normalize!r}"}
     rate = f" at {config.target_fps:g} frames a second" if config.target_fps else ""
     resize = f"short side {config.resize}" if isinstance(config.resize, int) else "{}x{}".format(*config.resize)
     mean, std = (" ".join(f"{v:.4g}" for v in values) for values in (config.mean, config.std))

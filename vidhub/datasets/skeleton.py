@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, unknown_name
+from ..transforms.skeleton import persons_by_frame
 from ..weights.types import read_labels
 from .annotation_files import existing, read_pickle
 from .info import DatasetInfo, Parsed
@@ -129,8 +130,11 @@ def parse_poses(
     return Parsed(records, read_labels(label_set) if label_set else tuple(classes))
 
 
-def load_keypoints(record: PoseRecord) -> PoseRecord:
+def load_keypoints(record: PoseRecord, by_person: bool = False) -> PoseRecord:
     """``record`` with its skeletons out of the file that ``extra["raw_file"]`` names (Kinetics), others as they are.
+
+    With ``by_person`` skeletons that are stored by person box become (persons, frames, joints, 2) with scores; frames
+    without a box, and where the record has "anno_inds" the other boxes, are left out.
 
     ``keypoints`` becomes (boxes, joints, 3) x, y, score, as the file has it; ``extra["frame_inds"]`` and
     ``extra["box_score"]`` go with the boxes.
@@ -138,6 +142,21 @@ def load_keypoints(record: PoseRecord) -> PoseRecord:
     Raises:
         InputError: the file is missing or does not have the video.
     """
+    if by_person:
+        record = load_keypoints(record)
+        if record.keypoints.ndim == 4:
+            return record
+        if "frame_inds" not in record.extra:
+            raise InputError(
+                f"{record.name!r} has skeletons by person box, but no frame_inds that say where they belong."
+            )
+        keypoints, scores = persons_by_frame(
+            np.asarray(record.keypoints),
+            np.asarray(record.extra["frame_inds"]),
+            record.num_frames,
+            chosen=record.extra.get("anno_inds"),
+        )
+        return replace(record, keypoints=keypoints, scores=scores, num_frames=keypoints.shape[1])
     if "raw_file" not in record.extra:
         return record
     path, key = record.extra["raw_file"], record.extra.get("key", record.name)

@@ -18,7 +18,7 @@ from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
-from ..weights.types import DataConfig
+from ..weights.types import DataConfig, SkeletonConfig
 from . import losses
 from .recipe import Recipe
 
@@ -79,7 +79,12 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     args = dict(recipe.model_args)
     if getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
+    if recipe.skeleton:
+        config = changed_skeletons(create_model(recipe.model).data_config, recipe)
+        args = {**skeleton_args(config), **args}
     model = create_model(recipe.model, recipe.pretrained, **args)
+    if isinstance(model.data_config, SkeletonConfig):
+        model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
     if isinstance(model.data_config, DataConfig):
         model.data_config = changed_data_config(model.data_config, recipe)
@@ -112,6 +117,37 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
     if isinstance(recipe.views, tuple):
         changes["views"] = recipe.views
     return replace(config, **changes)
+
+
+def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
+    """``config`` with the recipe's skeletons, frames, size and views.
+
+    Raises:
+        InputError: the network takes no skeletons, or the recipe changes what they do not have.
+    """
+    if not isinstance(config, SkeletonConfig):
+        raise InputError(f"skeleton is for networks on skeletons, and {recipe.model!r} is none: leave it out.")
+    changes = {name: getattr(recipe, name) for name in ("num_frames", "size") if getattr(recipe, name)}
+    if isinstance(recipe.views, tuple):
+        changes["views"] = recipe.views
+    changes |= {k: _tuples(v) for k, v in recipe.skeleton.items()}
+    if isinstance(changes.get("streams"), str):
+        changes["streams"] = (changes["streams"],)
+    try:
+        return replace(config, **changes)
+    except TypeError as error:
+        raise InputError(f"skeleton in the recipe: {str(error).split('__init__() ')[-1]}.") from None
+
+
+def skeleton_args(config: SkeletonConfig) -> dict[str, Any]:
+    """The arguments of a network that takes skeletons like these."""
+    if config.kind != "coordinates":
+        return {"in_chans": config.view_shape[0]}
+    return {"layout": config.layout, "in_chans": config.view_shape[-1]}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def fit_network(model: nn.Module, train_set: Dataset) -> None:

@@ -60,7 +60,7 @@ def _draw(start: Tensor, end: Tensor, start_score: Tensor, end_score: Tensor, si
 
     Only pixels near a line are computed: a list of all of them, whatever line they are of.
     """
-    *batch, persons, frames, count, _ = start.shape
+    *batch, _, frames, count, _ = start.shape
     height, width = size
     device = start.device
     # where each line is drawn: (..., M, T, K)

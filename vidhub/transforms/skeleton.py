@@ -181,7 +181,7 @@ def persons_by_frame(
     squeeze: bool = True,
     max_persons: int = 10,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints stored by person box, (boxes, V, 3) x, y, score, as (M, T, V, 2) and scores (M, T, V); in half precision.
+    """Keypoints stored by person box, (boxes, V, 3), as (M, T, V, 2) and their scores (M, T, V); in half precision.
 
     Args:
         frames: (boxes,) the frame of each box, ascending; persons of a frame are in the order of their boxes.

@@ -27,7 +27,7 @@ class Layout:
     bones: tuple[Edge, ...] = ()
     limbs: tuple[Edge, ...] = ()
     scored: bool = True  # 2D: a third coordinate is the detector's score
-    # of 3D skeletons, what turns them upright: the middle of the body, and two lines, from bottom to top and left to right
+    # of 3D skeletons, what turns them upright: the body's middle, and lines from bottom to top and from left to right
     middle: int = -1
     spine: Edge = (0, 1)
     shoulders: Edge = (4, 8)
