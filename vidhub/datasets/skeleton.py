@@ -344,7 +344,8 @@ def parse_utd_mhad(root: Path, split: str) -> Parsed:
 def parse_penn_action(root: Path, split: str) -> Parsed:
     """Penn Action: ``labels/0001.mat`` and so on, with 13 joints of one person.
 
-    ``keypoints`` is (1, frames, 13, 2) in pixels and ``scores`` the visibility, 0 or 1. ``extra`` has "boxes",
+    ``keypoints`` is (1, frames, 13, 2) in pixels and ``scores`` the visibility, 0 or 1. Hidden joints have a guessed
+    place; those that the files put into the picture's corner have none and become zeros. ``extra`` has "boxes",
     float32 (frames, 4) x1, y1, x2, y2, and the "pose" the person is seen from. In two files the last frame has no box.
 
     Raises:
@@ -361,12 +362,14 @@ def parse_penn_action(root: Path, split: str) -> Parsed:
             raise InputError(f"{path}: {unknown_name('class', str(action), classes)}")
         if x.shape != (num_frames, 13) or y.shape != x.shape or visibility.shape != x.shape:
             raise InputError(f"{path}: expected 13 joints in each of {num_frames} frames, not {x.shape}.")
+        keypoints = np.stack([x, y], axis=-1)[None].astype(np.float32)
+        keypoints[(keypoints <= 2).all(-1) & (visibility[None] == 0)] = 0
         records.append(
             PoseRecord(
                 path.stem,
                 classes.index(str(action)),
                 int(num_frames),
-                np.stack([x, y], axis=-1)[None].astype(np.float32),
+                keypoints,
                 visibility[None].astype(np.float32),
                 (int(size[0]), int(size[1])),
                 {"boxes": boxes.astype(np.float32), "pose": str(pose)},

@@ -4,6 +4,8 @@
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "agcn": ("skeleton", ("agcn",)),
     "c3d": ("recognition", ("c3d",)),
+    "ctrgcn": ("skeleton", ("ctrgcn",)),
+    "msg3d": ("skeleton", ("msg3d",)),
     "posec3d": ("skeleton", ("posec3d_slowonly_r50", "posec3d_c3d", "posec3d_x3d")),
     "resnet3d": (
         "recognition",

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from ..weights.skeletons import LayoutLike
 from ._registry import register_model
-from .layers.graph import GraphNetwork, TemporalConv, adjacency, conv_norm
-from .stgcn import Block
+from .layers.graph import Block, GraphNetwork, TemporalConv, adjacency, conv_norm
 
 
 class AdaptiveGraphConv(nn.Module):

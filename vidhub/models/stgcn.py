@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..weights.skeletons import LayoutLike
 from ._registry import register_model
-from .layers.graph import GraphNetwork, TemporalConv, Zero, adjacency, conv_norm, shortcut
+from .layers.graph import Block, GraphNetwork, TemporalConv, Zero, adjacency, conv_norm
 
 
 class GraphConv(nn.Module):
@@ -73,18 +73,6 @@ class MultiScaleConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.transform(torch.cat([branch(x) for branch in self.branches], 1)))
-
-
-class Block(nn.Module):
-    """Over joints, then over frames, around a shortcut."""
-
-    def __init__(self, in_channels: int, channels: int, stride: int, gcn: nn.Module, tcn: nn.Module, residual: bool):
-        super().__init__()
-        self.gcn, self.tcn = gcn, tcn
-        self.residual = shortcut(in_channels, channels, stride) if residual else Zero()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.tcn(self.gcn(x)) + self.residual(x), inplace=True)
 
 
 class STGCN(GraphNetwork):

@@ -90,6 +90,8 @@ class SkeletonTransform:
             keypoints, scores = keypoints[..., :2], keypoints[..., 2]
         if not layout.scored and keypoints.shape[3] < self.config.num_coords:
             raise InputError(f"this network takes {self.config.num_coords} coordinates of each joint, not 2.")
+        if not self.config.use_scores:
+            scores = None
         if not len(keypoints):
             keypoints = np.zeros((1, *keypoints.shape[1:]), np.float32)
             scores = None if scores is None else np.zeros(keypoints.shape[:3], np.float32)

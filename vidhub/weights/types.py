@@ -102,6 +102,7 @@ class SkeletonConfig:
     num_coords: int = 3  # x, y, z, or x, y, score
     # 3d: turned upright and centred on the first frame; 2d: by the picture's size; box: by that of all joints
     normalize: Literal["3d", "2d", "box", "none"] = "3d"
+    use_scores: bool = True  # False: all joints count as surely seen
     size: int | None = None  # side of the heatmaps in pixels
     keep_ratio: bool = True  # when the box around the persons becomes a heatmap
     sigma: float = 0.6  # of the heatmaps' Gaussians, in pixels

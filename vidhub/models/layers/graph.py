@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import InputError, unknown_name
@@ -33,7 +34,13 @@ def per_column(matrix: Tensor) -> Tensor:
 def hop_distances(edges: Sequence[Edge], num_joints: int, max_hop: int | None = None) -> Tensor:
     """Int64 (V, V): edges on the shortest way between two joints; -1 where there is none, or more than ``max_hop``."""
     step = edge_matrix(edges, num_joints)
-    step = ((step + step.T + torch.eye(num_joints, dtype=torch.float64)) > 0).double()
+    return matrix_hops(step + step.T, max_hop)
+
+
+def matrix_hops(neighbours: Tensor, max_hop: int | None = None) -> Tensor:
+    """:func:`hop_distances` where ``neighbours`` (V, V) is not zero for joints one hop apart."""
+    num_joints = len(neighbours)
+    step = ((neighbours + torch.eye(num_joints, dtype=torch.float64)) > 0).double()
     distances = torch.full((num_joints, num_joints), -1)
     reached = torch.eye(num_joints, dtype=torch.float64)
     for hop in range((num_joints if max_hop is None else max_hop) + 1):
@@ -187,3 +194,15 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 def conv_norm(in_channels: int, out_channels: int) -> nn.Sequential:
     """1x1 convolution and batch norm."""
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+
+
+class Block(nn.Module):
+    """Over joints, then over frames, around a shortcut."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int, gcn: nn.Module, tcn: nn.Module, residual: bool):
+        super().__init__()
+        self.gcn, self.tcn = gcn, tcn
+        self.residual = shortcut(in_channels, channels, stride) if residual else Zero()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.tcn(self.gcn(x)) + self.residual(x), inplace=True)
