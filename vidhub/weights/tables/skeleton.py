@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..types import SkeletonConfig, Weights
+from ..types import DataConfig, SkeletonConfig, Weights
 from ._publishers import entry
 
 _3D = SkeletonConfig()
@@ -37,6 +37,21 @@ def _heatmap(name, run, stamp, num_params, score, dataset, data=None, **kwargs) 
     found = entry(name, url, num_params, None, None, config, "apache-2.0", stamp[-8:], dataset, **kwargs)
     return replace(found, metrics={"mean_class" if dataset == "gym99" else "top1": score})
 
+
+# finds the skeletons in videos; torchvision builds the network
+KEYPOINT_RCNN = Weights(
+    url="https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+    arch="keypointrcnn_resnet50_fpn",
+    tag="tv_coco",
+    num_classes=2,
+    data_config=DataConfig(num_frames=1),
+    num_params=59_137_258,
+    sha256="fc266e95",
+    metrics={"box_mAP": 54.6, "keypoint_mAP": 65.0},
+    dataset="coco",
+    license="bsd-3-clause",
+    paper="https://arxiv.org/abs/1703.06870",
+)
 
 # fmt: off
 TABLE: tuple[Weights, ...] = (
