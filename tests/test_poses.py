@@ -11,6 +11,7 @@ import vidhub
 from vidhub.cli import main
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.records import PoseRecord, VideoRecord
+from vidhub.datasets.skeleton import denoise_bodies
 from vidhub.errors import InputError
 from vidhub.transforms import skeleton
 from vidhub.transforms.heatmaps import joint_heatmaps
@@ -81,7 +82,12 @@ def test_heatmaps_show_the_persons_and_their_mirror_image():
     limbs = vidhub.create_transform(replace(HEATMAPS, kind="limb"))(keypoints, scores, (240, 320))
     assert limbs.shape == (1, 17, 8, 24, 24)
     train = vidhub.create_transform(HEATMAPS, training=True, area=(0.5, 1.0), hflip=0.5)
-    assert train(keypoints, scores, (240, 320)).shape == (17, 8, 24, 24)
+    clip = train(keypoints, scores, (240, 320), torch.Generator().manual_seed(0))
+    assert clip.shape == (17, 8, 24, 24)
+    late = replace(train, late=True)
+    packed = late(keypoints, scores, (240, 320), torch.Generator().manual_seed(0))
+    assert packed.shape == (3, 8, 17, 3)
+    torch.testing.assert_close(late.draw_batch(torch.stack([packed, packed]))[1], clip)
 
 
 def test_nobody_is_there():
@@ -171,3 +177,16 @@ def test_recipe_says_what_is_wrong(poses, tmp_path, capsys):
     assert "is for networks on skeletons" in capsys.readouterr().err
     assert main(["train", "--set", *settings, "model=stgcn", "skeleton={lay: coco}"]) == 2
     assert "'lay'" in capsys.readouterr().err
+
+
+def test_bodies_that_are_no_persons_go():
+    rng = np.random.default_rng(0)
+    body = np.zeros((30, 25, 3), np.float32) + rng.normal(0, [0.15, 0.5, 0.2], (25, 3))  # higher than wide
+    person = body + np.linspace(0, 1, 30)[:, None, None]
+    other = body + np.linspace(0, 0.5, 30)[:, None, None]
+    brief = np.where(np.arange(30)[:, None, None] < 5, person, 0)
+    table = person * [5, 0.1, 1]
+    found = denoise_bodies(np.stack([brief, other, table, person, np.zeros_like(person)]))
+    np.testing.assert_array_equal(found, np.stack([person, other]))
+    assert len(denoise_bodies(brief[None])) == 1
+    assert denoise_bodies(np.zeros((0, 30, 25, 3))).shape == (0, 30, 25, 3)

@@ -18,6 +18,7 @@ from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
+from ..transforms.poses import SkeletonTransform
 from ..weights.types import DataConfig, SkeletonConfig
 from . import losses
 from .recipe import Recipe
@@ -175,6 +176,8 @@ def with_transforms(
             data.cache(recipe.cache)
     if isinstance(train_set, VideoDataset) and train_set.transform is None:
         transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)
+        if isinstance(transform, SkeletonTransform):
+            transform = replace(transform, late=config.kind != "coordinates")
         train_set = train_set.with_transform(transform)
     if isinstance(val_set, VideoDataset) and val_set.transform is None:
         val_set = val_set.with_transform(create_transform(config, views=recipe.views))

@@ -39,6 +39,7 @@ class SkeletonTransform:
     area: tuple[float, float] = (1.0, 1.0)  # heatmaps: of the random crop
     hflip: float = 0.0  # how often clips are mirrored
     drop_joints: float = 0.0  # how often a joint is hidden for the whole clip
+    late: bool = False  # training on heatmaps: give what `draw_batch` draws, so that it is drawn on the GPU
     modality = "skeleton"  # of what `load` takes
 
     @property
@@ -162,6 +163,9 @@ class SkeletonTransform:
 
     def _heatmaps(self, keypoints, scores, size, layout: Layout, generator) -> Tensor:
         points, values = self.points(keypoints, scores, size, generator)
+        if self.late:
+            packed = torch.cat((points, values[..., None]), -1)
+            return torch.nn.functional.pad(packed, (0,) * 7 + (self.config.num_persons - packed.shape[1],))
         return self.draw(points, values)
 
     def points(self, keypoints, scores, size, generator=None) -> tuple[Tensor, Tensor]:
@@ -194,6 +198,10 @@ class SkeletonTransform:
             limbs, order = layout.shown_limbs, layout.mirrored_limbs
             maps = limb_heatmaps(points, scores, limbs=limbs, size=size, sigma=config.sigma)
         return torch.cat((maps, mirror_heatmaps(maps, order)), -5) if self.mirrored else maps
+
+    def draw_batch(self, packed: Tensor) -> Tensor:
+        """Heatmaps (B, V, T, H, W) of a batch (B, M, T, V, 3) that was made with ``late``, on its device."""
+        return self.draw(packed[..., :2], packed[..., 2]) if self.late else packed
 
     def _cropped(self, keypoints, size, generator):
         """A random part of the picture, of this share of its area."""
