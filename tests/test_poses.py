@@ -150,14 +150,15 @@ def test_train_evaluate_and_fuse_streams(poses, tmp_path, capsys):
     for stream in ("joint", "bone_motion"):
         out = tmp_path / stream
         settings = ["model=stgcnpp", "model_args={depths: [1, 1], width: 16}", "dataset=poses", f"root={poses}"]
-        settings += [f"skeleton={{layout: coco, num_frames: 8, num_persons: 1, streams: {stream}}}", f"out={out}"]
+        settings += [f"skeleton={{num_frames: 8, num_persons: 1, streams: {stream}}}", f"out={out}"]
         settings += ["epochs=4", "batch_size=4", "lr=0.01", "workers=0", "device=cpu", "tensorboard=false"]
         assert main(["train", "--set", *settings]) == 0
         scores.append(tmp_path / f"{stream}_scores")
         command = ["eval", f"local-dir:{out}", "poses", str(poses), "--out", str(scores[-1]), "--workers", "0"]
         assert main([*command, "--device", "cpu"]) == 0
     model = vidhub.create_model(f"local-dir:{tmp_path / 'joint'}")
-    assert model.data_config.layout == model.layout == "coco"
+    assert model.data_config.layout == model.layout == "coco"  # it has as many joints
+    assert model.num_classes == 2
     assert model.data_config.streams == ("joint",)
     capsys.readouterr()
     assert main(["eval", "--fuse", *map(str, scores)]) == 0

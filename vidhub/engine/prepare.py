@@ -15,10 +15,13 @@ from torch.utils.data import Dataset, default_collate
 
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
+from ..datasets.records import PoseRecord
+from ..datasets.skeleton import load_keypoints
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
+from ..weights.skeletons import LAYOUTS
 from ..weights.types import DataConfig, SkeletonConfig
 from . import losses
 from .recipe import Recipe
@@ -80,9 +83,13 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     args = dict(recipe.model_args)
     if getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
-    if recipe.skeleton:
+    records = getattr(train_set, "records", ())
+    if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
+        recipe = fit_skeletons(recipe, records)
         config = changed_skeletons(create_model(recipe.model).data_config, recipe)
         args = {**skeleton_args(config), **args}
+        if records and not args.get("num_classes"):  # files without class names
+            args["num_classes"] = 1 + max(record.label for record in records)
     model = create_model(recipe.model, recipe.pretrained, **args)
     if isinstance(model.data_config, SkeletonConfig):
         model.data_config = changed_skeletons(model.data_config, recipe)
@@ -118,6 +125,22 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
     if isinstance(recipe.views, tuple):
         changes["views"] = recipe.views
     return replace(config, **changes)
+
+
+def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
+    """The recipe with the layout that has as many joints as the data's skeletons, unless it names one.
+
+    Raises:
+        InputError: no layout has.
+    """
+    if "layout" in recipe.skeleton or not records:
+        return recipe
+    record = load_keypoints(records[0], by_person=True)
+    joints = record.keypoints.shape[2]
+    found = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]
+    if not found:
+        raise InputError(f"no known skeleton layout has {joints} joints: give its edges as skeleton.layout.")
+    return replace(recipe, skeleton={**recipe.skeleton, "layout": found[0]})
 
 
 def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
