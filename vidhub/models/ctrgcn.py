@@ -19,7 +19,7 @@ from .layers.graph import Block, GraphNetwork, TemporalConv, adjacency, conv_nor
 
 
 class Refinement(nn.Module):
-    """One shared topology, refined for each channel: (N, C, T, V), (V, V) -> (N, C', T, V)."""
+    """What refines a topology for each channel, and the features that it joins: (N, C', V, V), (N, C', T, V)."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
@@ -29,11 +29,10 @@ class Refinement(nn.Module):
         self.expand = nn.Conv2d(hidden, out_channels, 1)
         self.value = nn.Conv2d(in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor, A: Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         q, k = self.query(x).mean(2), self.key(x).mean(2)  # N, R, V
         related = (q[..., None] - k[..., None, :]).tanh()  # N, R, V, V
-        A = A + alpha * self.expand(related)  # N, C', V, V
-        return torch.einsum("ncuv,nctv->nctu", A, self.value(x))
+        return self.expand(related), self.value(x)
 
 
 class RefinedGraphConv(nn.Module):
@@ -48,7 +47,10 @@ class RefinedGraphConv(nn.Module):
         self.down = nn.Identity() if in_channels == out_channels else conv_norm(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = sum(subset(x, A, self.alpha) for subset, A in zip(self.subsets, self.A, strict=True))
+        out = 0
+        for shared, subset in zip(self.A, self.subsets, strict=True):
+            refined, value = subset(x)
+            out = out + torch.einsum("ncuv,nctv->nctu", shared + self.alpha * refined, value)
         return F.relu(self.bn(out) + self.down(x), inplace=True)
 
 
