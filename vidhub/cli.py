@@ -23,7 +23,7 @@ from .models._index import TASK_OF
 from .models._registry import list_models
 from .weights import tables
 from .weights.tables import WEIGHTS, get_weights, list_pretrained
-from .weights.types import AudioConfig, DataConfig, Weights
+from .weights.types import AnyConfig, AudioConfig, DataConfig, SkeletonConfig, Weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--fps", type=float, default=2.0, metavar="N", help="frames a second of --stream (%(default)s)"
     )
+    command.add_argument("--draw", metavar="OUT.mp4", help="write the video with its classes, and skeletons if found")
     command.add_argument("--json", action="store_true", help="print a JSON list; with --stream an object a line")
 
     command = commands.add_parser("list", help="list the models")
@@ -172,11 +173,16 @@ def _predict(args: argparse.Namespace) -> int:
         raise InputError("no video given: name a file, or --sample for the clip that comes with vidhub.")
     if args.stream:
         return _predict_stream(args, files)
+    if args.draw and len(files) > 1:
+        raise InputError("--draw takes one video.")
     from .engine.predict import predict
 
+    model, seen = args.model, files
+    if args.draw:
+        model, seen = _look_once(args, files)
     results = predict(
-        args.model,
-        files,
+        model,
+        seen,
         topk=args.topk,
         views=args.views,
         device=args.device,
@@ -192,9 +198,24 @@ def _predict(args: argparse.Namespace) -> int:
         _print_json([prediction.to_dict() for prediction in predictions])
     elif predictions:
         print("\n\n".join(f"{p.source}\n{p}" if len(files) > 1 else str(p) for p in predictions))
+    if args.draw and predictions:
+        from .engine.drawing import draw_prediction
+
+        poses, layout = (None, "coco") if seen is files else (seen[0], model.data_config.layout)
+        draw_prediction(files[0], args.draw, predictions[0], poses, layout)
     for error in failures:
         _complain(error)
     return 2 if failures else 0
+
+
+def _look_once(args: argparse.Namespace, files: list[str]) -> tuple[Any, list[Any]]:
+    """The network and, if it takes skeletons, those in the video: they are drawn too, and found only once."""
+    from .engine.poses import poses_for
+    from .models._factory import create_model
+
+    model = create_model(args.model or tables.EMBEDDED, pretrained=True)
+    poses = poses_for(model, files[0], args.views, args.device)
+    return model, files if poses is None else [poses]
 
 
 def _predict_stream(args: argparse.Namespace, files: list[str]) -> int:
@@ -261,7 +282,9 @@ def _weights_cells(weights: Weights) -> dict[str, str]:
     return {
         "weights": weights.name,
         "params": _millions(weights.num_params),
-        "frames": f"{config.num_frames}x{config.stride}" if isinstance(config, DataConfig) else "-",
+        "frames": f"{config.num_frames}x{config.stride}"
+        if isinstance(config, DataConfig)
+        else str(getattr(config, "num_frames", "-")),
         "dataset": weights.dataset or "-",
         "top-1": f"{weights.metrics['top1']:.1f}" if "top1" in weights.metrics else "-",
         "licence": weights.license or "-",
@@ -307,9 +330,11 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
-def _input_lines(config: DataConfig | AudioConfig) -> dict[str, str]:
+def _input_lines(config: AnyConfig) -> dict[str, str]:
     if isinstance(config, AudioConfig):
         return {"sound": f"{config.summary}, {config.fmin:g} to {config.fmax:g} Hz, of {config.sample_rate} Hz mono"}
+    if isinstance(config, SkeletonConfig):
+        return {"skeletons": f"{config.summary}, normalised {config.normalize!r}"}
     rate = f" at {config.target_fps:g} frames a second" if config.target_fps else ""
     resize = f"short side {config.resize}" if isinstance(config.resize, int) else "{}x{}".format(*config.resize)
     mean, std = (" ".join(f"{v:.4g}" for v in values) for values in (config.mean, config.std))

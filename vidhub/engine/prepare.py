@@ -15,10 +15,14 @@ from torch.utils.data import Dataset, default_collate
 
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
+from ..datasets.records import PoseRecord
+from ..datasets.skeleton import load_keypoints
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
-from ..weights.types import DataConfig
+from ..transforms.poses import SkeletonTransform
+from ..weights.skeletons import LAYOUTS
+from ..weights.types import DataConfig, SkeletonConfig
 from . import losses
 from .recipe import Recipe
 
@@ -79,7 +83,16 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     args = dict(recipe.model_args)
     if getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
+    records = getattr(train_set, "records", ())
+    if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
+        recipe = fit_skeletons(recipe, records)
+        config = changed_skeletons(create_model(recipe.model).data_config, recipe)
+        args = {**skeleton_args(config), **args}
+        if records and not args.get("num_classes"):  # files without class names
+            args["num_classes"] = 1 + max(record.label for record in records)
     model = create_model(recipe.model, recipe.pretrained, **args)
+    if isinstance(model.data_config, SkeletonConfig):
+        model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
     if isinstance(model.data_config, DataConfig):
         model.data_config = changed_data_config(model.data_config, recipe)
@@ -114,6 +127,53 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
     return replace(config, **changes)
 
 
+def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
+    """The recipe with the layout that has as many joints as the data's skeletons, unless it names one.
+
+    Raises:
+        InputError: no layout has.
+    """
+    if "layout" in recipe.skeleton or not records:
+        return recipe
+    record = load_keypoints(records[0], by_person=True)
+    joints = record.keypoints.shape[2]
+    found = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]
+    if not found:
+        raise InputError(f"no known skeleton layout has {joints} joints: give its edges as skeleton.layout.")
+    return replace(recipe, skeleton={**recipe.skeleton, "layout": found[0]})
+
+
+def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
+    """``config`` with the recipe's skeletons, frames, size and views.
+
+    Raises:
+        InputError: the network takes no skeletons, or the recipe changes what they do not have.
+    """
+    if not isinstance(config, SkeletonConfig):
+        raise InputError(f"skeleton is for networks on skeletons, and {recipe.model!r} is none: leave it out.")
+    changes = {name: getattr(recipe, name) for name in ("num_frames", "size") if getattr(recipe, name)}
+    if isinstance(recipe.views, tuple):
+        changes["views"] = recipe.views
+    changes |= {k: _tuples(v) for k, v in recipe.skeleton.items()}
+    if isinstance(changes.get("streams"), str):
+        changes["streams"] = (changes["streams"],)
+    try:
+        return replace(config, **changes)
+    except TypeError as error:
+        raise InputError(f"skeleton in the recipe: {str(error).split('__init__() ')[-1]}.") from None
+
+
+def skeleton_args(config: SkeletonConfig) -> dict[str, Any]:
+    """The arguments of a network that takes skeletons like these."""
+    if config.kind != "coordinates":
+        return {"in_chans": config.view_shape[0]}
+    return {"layout": config.layout, "in_chans": config.view_shape[-1]}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
 def fit_network(model: nn.Module, train_set: Dataset) -> None:
     """Name the classes of a network of one's own as the training set does.
 
@@ -139,6 +199,8 @@ def with_transforms(
             data.cache(recipe.cache)
     if isinstance(train_set, VideoDataset) and train_set.transform is None:
         transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)
+        if isinstance(transform, SkeletonTransform):
+            transform = replace(transform, late=config.kind != "coordinates")
         train_set = train_set.with_transform(transform)
     if isinstance(val_set, VideoDataset) and val_set.transform is None:
         val_set = val_set.with_transform(create_transform(config, views=recipe.views))

@@ -40,6 +40,7 @@ class Recipe:
     stride: int | None = None
     size: int | None = None
     resize: int | None = None
+    skeleton: dict[str, Any] = field(default_factory=dict)  # the same for skeletons: layout, streams, normalize, ...
     augment: dict[str, Any] = field(default_factory=dict)  # of `create_transform(training=True)`
     repeats: int = 1  # random clips of each video that is decoded (repeated augmentation)
     balance: bool = False  # draw every class equally often

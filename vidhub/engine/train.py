@@ -209,6 +209,8 @@ class _Run:
         for part in range(recipe.accumulate):
             batch = self._next_batch()
             data = send_to_device(batch.data, self.accelerator.device, non_blocking=True)
+            if draw := getattr(getattr(self.train_set, "transform", None), "draw_batch", None):
+                data = (draw(data[0]), *data[1:])
             if recipe.mixup or recipe.cutmix:
                 data = self._mix(data, self.state.step * recipe.accumulate + part)
             last = part == recipe.accumulate - 1

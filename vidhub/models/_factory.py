@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import InputError, WeightsError
 from ..weights.resolve import fetch_state_dict
 from ..weights.tables import WEIGHTS, get_weights
-from ..weights.types import AudioConfig, DataConfig, Weights
+from ..weights.types import AnyConfig, DataConfig, SkeletonConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
@@ -95,9 +95,11 @@ def create_model(
     return FeatureExtractor(model, out_indices) if features_only else model
 
 
-def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> DataConfig | AudioConfig:
+def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
     """That of the weights, with the number of frames and the size that the network was asked to take."""
     config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+    if isinstance(config, SkeletonConfig) and hasattr(model, "layout"):
+        return config.fitting(model.layout, model.in_chans, model.num_persons)
     if not isinstance(config, DataConfig):
         return config
     if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128

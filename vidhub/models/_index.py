@@ -3,15 +3,19 @@
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "acrn": ("detection", ("slowfast_r50_acrn_ava",)),
+    "agcn": ("skeleton", ("agcn",)),
     "c3d": ("recognition", ("c3d",)),
+    "ctrgcn": ("skeleton", ("ctrgcn",)),
     "lfb": (
         "detection",
         ("slowonly_r50_lfb_max_ava", "slowonly_r50_lfb_avg_ava", "slowonly_r50_lfb_nl_ava"),
     ),
+    "msg3d": ("skeleton", ("msg3d",)),
     "mvit": (
         "recognition",
         ("mvit_v1_base", "mvit_v1_base_image", "mvit_v2_small", "mvit_v2_base", "mvit_v2_large"),
     ),
+    "posec3d": ("skeleton", ("posec3d_slowonly_r50", "posec3d_c3d", "posec3d_x3d")),
     "resnet3d": (
         "recognition",
         (
@@ -58,6 +62,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "stgcn": ("skeleton", ("stgcn", "stgcnpp")),
     "swin3d": ("recognition", ("swin3d_tiny", "swin3d_small", "swin3d_base", "swin3d_large")),
     "tanet": ("recognition", ("tanet_r50",)),
     "timesformer": (

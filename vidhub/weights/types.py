@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import unknown_name
+from .skeletons import LayoutLike, find_layout
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,65 @@ class DetectionConfig:
         return len(self.mean), self.num_frames, self.size, round(self.size * 4 / 3)
 
 
-CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig, "detection": DetectionConfig}
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+STREAMS: tuple[Stream, ...] = ("joint", "bone", "joint_motion", "bone_motion")
+
+
+@dataclass(frozen=True)
+class SkeletonConfig:
+    """How a network wants its skeletons: as coordinates, or as heatmaps. See ``transforms.skeleton``."""
+
+    kind: Literal["coordinates", "keypoint", "limb"] = "coordinates"  # the latter two: heatmaps of joints or of limbs
+    layout: str | tuple[tuple[int, int], ...] = "nturgb+d"  # name or edges; see `weights.skeletons`
+    num_frames: int = 100  # of a clip, spread over the whole video
+    streams: tuple[Stream, ...] = ("joint",)  # of coordinates
+    num_persons: int = 2
+    num_coords: int = 3  # x, y, z, or x, y, score
+    # 3d: turned upright and centred on the first frame; 2d: by the picture's size; box: by that of all joints
+    normalize: Literal["3d", "2d", "box", "none"] = "3d"
+    use_scores: bool = True  # False: all joints count as surely seen
+    size: int | None = None  # side of the heatmaps in pixels
+    keep_ratio: bool = True  # when the box around the persons becomes a heatmap
+    sigma: float = 0.6  # of the heatmaps' Gaussians, in pixels
+    views: tuple[int, int] = (10, 1)  # (clips, 2 with mirror images) of the published test
+    average: Literal["prob", "score"] = "prob"
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+
+    @property
+    def summary(self) -> str:
+        """What a view is, in words."""
+        name = self.layout if isinstance(self.layout, str) else "one's own"
+        if self.kind != "coordinates":
+            return f"{self.num_frames} {self.kind} heatmaps of {self.size}x{self.size} pixels, layout {name}"
+        streams = " and ".join(stream.replace("_", " ") for stream in self.streams)
+        return f"{streams} of {self.num_persons} skeletons over {self.num_frames} frames, layout {name}"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of one view: (M, T, V, C), or of heatmaps (V, T, H, W)."""
+        layout = find_layout(self.layout)
+        if self.kind == "coordinates":
+            return self.num_persons, self.num_frames, layout.num_joints, self.num_coords * len(self.streams)
+        channels = layout.num_joints if self.kind == "keypoint" else len(layout.shown_limbs)
+        return channels, self.num_frames, self.size, self.size
+
+    def fitting(self, layout: LayoutLike, in_chans: int, num_persons: int | None) -> SkeletonConfig:
+        """The same for a graph network of another layout, number of channels or fixed number of persons."""
+        config = replace(self, num_persons=num_persons or self.num_persons)
+        if layout != self.layout:
+            config = replace(config, layout=layout, normalize="2d" if find_layout(layout).scored else "3d")
+        if in_chans != config.num_coords * len(config.streams):
+            config = replace(config, num_coords=2 if in_chans == 2 else 3, streams=STREAMS[: max(in_chans // 3, 1)])
+        return config
+
+
+AnyConfig = DataConfig | AudioConfig | SkeletonConfig | DetectionConfig
+CONFIG_OF_TASK = {
+    "recognition": DataConfig,
+    "audio": AudioConfig,
+    "skeleton": SkeletonConfig,
+    "detection": DetectionConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -121,7 +180,7 @@ class Weights:
     arch: str
     tag: str
     num_classes: int
-    data_config: DataConfig | AudioConfig | DetectionConfig
+    data_config: AnyConfig
     num_params: int
     sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
     kwargs: dict[str, Any] = field(default_factory=dict)  # constructor arguments that differ from the entry point's
