@@ -8,7 +8,7 @@ import vidhub
 from vidhub.errors import UnknownNameError
 from vidhub.models._index import MODULE_OF
 from vidhub.weights.tables import EMBEDDED, WEIGHTS
-from vidhub.weights.types import read_labels
+from vidhub.weights.types import DataConfig, read_labels
 
 ALL = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS.keys())
 
@@ -17,17 +17,20 @@ ALL = pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS.keys())
 def test_entry(weights):
     assert weights.arch in MODULE_OF
     assert re.fullmatch(r"[a-z0-9_]+", weights.tag)
-    assert len(weights.labels) == len(set(weights.labels)) == weights.num_classes
+    assert len(weights.labels or ()) == len(set(weights.labels or ())) == weights.num_classes
     assert re.fullmatch(r"([0-9a-f]{8}|[0-9a-f]{64})?", weights.sha256)
     assert weights.license
     assert weights.paper.startswith("https://")
     assert weights.sources[-1] == weights.url
-    assert 0 < weights.metrics["top1"] <= weights.metrics.get("top5", 100) <= 100
+    assert weights.metrics
+    assert all(0 < value <= 100 for value in weights.metrics.values())
+    assert weights.metrics.get("top1", 0) <= weights.metrics.get("top5", 100)
     config = weights.data_config
-    assert config.num_frames >= 1
-    assert config.stride >= 1
-    resize = config.resize if isinstance(config.resize, int) else min(config.resize)
-    assert resize >= max(config.size, config.test_size or 0)
+    assert min(config.view_shape) >= 1
+    if isinstance(config, DataConfig):
+        assert config.stride >= 1
+        resize = config.resize if isinstance(config.resize, int) else min(config.resize)
+        assert resize >= max(config.size, config.test_size or 0)
 
 
 def test_the_default_weights_need_no_arguments():

@@ -31,8 +31,8 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     """Load ``state``, of any known layout, into ``model``; with ``new_classifier`` all but its classifier."""
     state = convert(state, model)
     own = model.state_dict()
-    prefix = f"{_classifier_name(model)}."
-    classifier = {k for k in own if k.startswith(prefix)}
+    prefix = _classifier_prefix(model)
+    classifier = {k for k in own if prefix and k.startswith(prefix)}
     if new_classifier:
         state = {k: v for k, v in state.items() if not k.startswith(prefix)} | {k: own[k] for k in classifier}
         if classifier:
@@ -58,9 +58,12 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     model.load_state_dict(state, strict=True)
 
 
-def _classifier_name(model: nn.Module) -> str:
+def _classifier_prefix(model: nn.Module) -> str:
+    """What the names of the classifier's weights begin with; "" where a network knows no classes."""
+    if not hasattr(model, "get_classifier"):
+        return ""
     classifier = model.get_classifier()
-    return next(name for name, module in model.named_modules() if module is classifier)
+    return next(f"{name}." for name, module in model.named_modules() if module is classifier)
 
 
 def _describe(model: nn.Module) -> str:

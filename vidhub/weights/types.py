@@ -85,7 +85,50 @@ class AudioConfig:
         return 1, self.num_rows, self.num_mels
 
 
-CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig}
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How a localization network wants a video's features, and what becomes of the segments it proposes.
+
+    Soft-NMS lowers the score of a segment whose overlap with a better one exceeds ``soft_nms_low`` plus the better
+    one's length (of the video's 1) times what ``soft_nms_high`` is more: see ``engine.postprocess``.
+    """
+
+    feature_dim: int = 400  # channels
+    num_steps: int | None = 100  # into which a video is rescaled; None: as many as there are
+    boundary_ratio: float = 0.5  # of a segment's length, that belongs to its start and its end
+    soft_nms_alpha: float = 0.4
+    soft_nms_low: float = 0.5
+    soft_nms_high: float = 0.9
+    top_k: int = 100  # segments kept of a video
+    frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
+
+    @property
+    def summary(self) -> str:
+        """What the network takes, in words."""
+        steps = "any number of" if self.num_steps is None else self.num_steps
+        return f"features of {self.feature_dim} channels and {steps} steps"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of what a network takes: (C, T), or (C,) where each step stands for itself."""
+        return (self.feature_dim,) if self.num_steps is None else (self.feature_dim, self.num_steps)
+
+
+AnyConfig = DataConfig | AudioConfig | SegmentConfig
+CONFIGS = {"recognition": DataConfig, "audio": AudioConfig, "localization": SegmentConfig}
+
+
+def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
+    """The configuration that ``values`` (of ``dataclasses.asdict``) describes; localization on pixels has a clip's.
+
+    Raises:
+        TypeError: there is no such field.
+        KeyError: no such task.
+    """
+    kind = CONFIGS[task]
+    if kind is SegmentConfig and "num_frames" in values:
+        kind = DataConfig
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -95,8 +138,8 @@ class Weights:
     url: str  # the published address; "package:" for files inside the wheel
     arch: str
     tag: str
-    num_classes: int
-    data_config: DataConfig | AudioConfig
+    num_classes: int  # 0: the network knows no classes
+    data_config: AnyConfig
     num_params: int
     sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
     kwargs: dict[str, Any] = field(default_factory=dict)  # constructor arguments that differ from the entry point's
@@ -112,6 +155,11 @@ class Weights:
     def name(self) -> str:
         """``arch.tag``."""
         return f"{self.arch}.{self.tag}"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """With which the entry point builds the network that the file fits."""
+        return {**self.kwargs, "num_classes": self.num_classes} if self.num_classes else self.kwargs
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ Rules = Sequence[tuple[str, str | None]]
 
 # how a source is told from its keys: any key that matches
 _SOURCES = (
-    (r"(backbone|cls_head)\.", mmaction2),
+    (r"(backbone|cls_head|x_1d_b)\.", mmaction2),
     (r"blocks\.\d+\.|s1\.pathway0", pytorchvideo),
     (r"stem\.0\.|features\.0\.", torchvision),
 )

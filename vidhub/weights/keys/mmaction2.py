@@ -112,6 +112,15 @@ def slow_before_fast(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 RULES = {
+    "BMN": [
+        (r"^(sample_mask|bm_mask)$", None),  # computed
+        (r"^x_1d_b\.", "base."),
+        (r"^x_1d_s\.", "start."),
+        (r"^x_1d_e\.", "end."),
+        (r"^x_1d_p\.", "proposal."),
+        (r"^x_3d_p\.0\.", "matching.conv."),
+        (r"^x_2d_p\.", "map."),
+    ],
     "ResNet3D": _RESNET3D,
     "FrameModel": _FRAMES,
     "TSM": _FRAMES,

@@ -4,10 +4,11 @@ import fnmatch
 
 from ...errors import unknown_name
 from ..types import Weights
-from . import conv3d, embedded, frames
+from . import conv3d, embedded, frames, localization
 from .embedded import EMBEDDED as EMBEDDED
 
-WEIGHTS: dict[str, Weights] = {w.name: w for table in (conv3d.TABLE, frames.TABLE, embedded.TABLE) for w in table}
+_TABLES = (conv3d.TABLE, frames.TABLE, localization.TABLE, embedded.TABLE)
+WEIGHTS: dict[str, Weights] = {w.name: w for table in _TABLES for w in table}
 
 
 def list_pretrained(pattern: str = "*") -> list[str]:
