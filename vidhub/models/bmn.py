@@ -37,10 +37,9 @@ def sample_mask(steps: int, boundary_ratio: float, num_samples: int, samples_per
     for duration in range(steps):
         starts = np.arange(steps - duration)
         margin = (duration + 1) * boundary_ratio
-        # each segment's points by one linspace of its own ends: rounding decides which step a point falls on
-        points = np.stack(
-            [np.linspace(s - margin, s + duration + margin, num_samples * samples_per_bin) for s in starts]
-        )
+        # rounding decides which step a point falls on, hence no linspace
+        spacing = (starts + duration + margin - (starts - margin)) / (num_samples * samples_per_bin - 1)
+        points = (starts - margin)[:, None] + spacing[:, None] * np.arange(num_samples * samples_per_bin)
         whole = np.trunc(points)
         share = points - whole
         for step, weight in (
