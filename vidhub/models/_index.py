@@ -37,6 +37,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "resnet_audio": ("audio", ("tsn_r18_audio",)),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "ssn": ("localization", ("ssn_r50",)),
     "tanet": ("recognition", ("tanet_r50",)),
     "tin": ("recognition", ("tin_r50",)),
     "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),

@@ -33,6 +33,7 @@ class DataConfig:
     target_fps: float | None = None
     average: Literal["prob", "score"] = "prob"  # what is averaged over views: probabilities, or logits
     activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: several classes at once
+    bgr: bool = False  # whether blue comes first in what the network takes; mean and std are of red, green, blue
     flip: bool = True  # whether training may mirror clips
     flip_labels: tuple[tuple[int, int], ...] = ()  # pairs of classes that a mirrored clip swaps
 

@@ -139,6 +139,12 @@ RULES = {
         (r"\.block\.", "."),
         *_FRAMES,
     ],
+    "SSN": [
+        (r"^cls_head\.activity_fc\.", "head.activity."),
+        (r"^cls_head\.completeness_fc\.", "head.completeness."),
+        (r"^cls_head\.regressor_fc\.", "head.regression."),
+        *_FRAMES,
+    ],
     "TRN": [
         (r"^cls_head\.fc_cls\.", "head.reduce."),
         (r"^cls_head\.consensus\.fc_fusion_scales\.(\d+)\.1\.", r"head.relate.\1."),
