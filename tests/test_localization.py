@@ -6,7 +6,8 @@ import torch
 from pipeline import cases, check
 
 from vidhub.engine import postprocess
-from vidhub.models.bmn import sample_mask
+from vidhub.engine import segment_losses as losses
+from vidhub.models.bmn import BMNOutput, sample_mask
 from vidhub.models.bsn import PEM, TEM
 from vidhub.transforms import localization
 from vidhub.weights.types import SegmentConfig
@@ -173,3 +174,59 @@ LOOSE = {"bmn.predict", "pem.predict", "bsn.bsp_feature", "tem.predict"}  # comp
 )
 def test_published_figures(op, params, given_, expected):
     check(OPERATIONS[op](given_, params), expected, **({"rtol": 1e-5, "atol": 2e-5} if op in LOOSE else {}))
+
+
+# -------------------------------------------------------------------------------------------------------------- losses
+
+
+def logistic(given, params):
+    scores, labels = (torch.from_numpy(np.float32(given[k])) for k in ("scores", "labels"))
+    return {"loss": losses.binary_logistic(scores, labels.view_as(scores), params["threshold"])}
+
+
+def bmn_losses(given, params):
+    steps = given["temporal_dim"]
+    labels = [localization.bmn_labels(s, steps) for s in given["gt_segments"]]
+    labels = [torch.from_numpy(np.stack(column)) for column in zip(*labels, strict=True)]
+    output = BMNOutput(*(torch.from_numpy(given[k]) for k in ("pred_bm", "pred_start", "pred_end")))
+    draws = tuple(torch.from_numpy(given[k]) for k in ("uniform_mid", "uniform_low"))
+    found = losses.bmn_loss(output, *labels, draws)
+    named = {"loss": "loss", "tem_loss": "boundary", "pem_reg_loss": "regression", "pem_cls_loss": "classification"}
+    return {theirs: found[ours] for theirs, ours in named.items()}
+
+
+def tem_losses(given, params):
+    steps, ratio = params["temporal_dim"], params["boundary_ratio"]
+    labels = torch.from_numpy(np.stack([localization.tem_labels(s, steps, ratio) for s in given["gt_segments"]]))
+    found = losses.tem_loss(torch.from_numpy(given["tem_output"]), labels, params["match_threshold"])
+    return {f"loss_{name}": found[name] for name in ("action", "start", "end")}
+
+
+def pem_losses(given, params):
+    scores = pem_of(given, params)(torch.from_numpy(given["bsp_feature"])).detach()
+    return {"loss": losses.pem_loss(scores, torch.from_numpy(given["reference_iou"]))}
+
+
+LOSSES = {"loss.binary_logistic": logistic, "loss.bmn": bmn_losses, "loss.tem": tem_losses, "loss.pem": pem_losses}
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "given_", "expected"), [c for c in cases("localization") if c.values[0] in LOSSES]
+)
+def test_published_losses(op, params, given_, expected):
+    check(LOSSES[op](given_, params), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_points_stand_for_the_shortest_segment_around_them():
+    points = torch.tensor([[4.0, 0, 100, 1], [5.0, 0, 100, 1], [5.0, 50, 100, 1]])
+    classes, offsets = losses.assign_points(points, torch.tensor([[0.0, 10], [3, 6]]), torch.tensor([0, 1]), 2)
+    assert classes.tolist() == [[0, 1], [0, 1], [0, 0]]
+    assert offsets[:2].tolist() == [[1, 2], [2, 1]]
+    assert losses.assign_points(points, torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), 2)[0].sum() == 0
+
+
+def test_offsets_that_are_right_cost_nothing():
+    offsets = torch.rand(5, 2) + 0.1
+    iou, distance_iou = losses.offset_iou(offsets, offsets)
+    torch.testing.assert_close(iou, torch.ones(5))
+    torch.testing.assert_close(distance_iou, torch.ones(5))

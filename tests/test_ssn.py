@@ -11,8 +11,9 @@ from golden import recipe_state
 from pipeline import cases, check
 
 import vidhub
+from vidhub.engine import segment_losses as losses
 from vidhub.models._checkpoint import load_state_dict
-from vidhub.models.ssn import SSNHead
+from vidhub.models.ssn import SSNHead, SSNOutput
 
 
 def tensors(*arrays):
@@ -54,7 +55,31 @@ def head(given, params):
     return found | {f"train_{k}": v for k, v in trained.items()}
 
 
-OPERATIONS = {"stpp.train": pool, "stpp.test": pool_scores, "ssn.head": head}
+def loss_parts(given, params):
+    scores = [torch.from_numpy(given[k]) for k in ("activity_scores", "completeness_scores", "bbox_preds")]
+    kinds, labels, targets = tensors(given["proposal_type"], given["labels"], given["bbox_targets"])
+    shares = [params[f"{kind}_ratio"] for kind in ("positive", "incomplete", "background")]
+    per_video = tuple(params["num_per_video"] * share // sum(shares) for share in shares)
+    found = losses.ssn_loss(SSNOutput(*scores), kinds, labels, targets, per_video=per_video)
+    names = {"loss_activity": "activity", "loss_completeness": "completeness", "loss_reg": "regression"}
+    return {theirs: found[ours] for theirs, ours in names.items()}
+
+
+def hinge(given, params):
+    scores = torch.from_numpy(given["pred"]).requires_grad_()
+    (labels,) = tensors(given["labels"])
+    loss = losses.ohem_hinge(scores, labels, params["is_positive"], params["ohem_ratio"], params["group_size"])
+    loss.backward()
+    return {"loss": loss.detach(), "grad": scores.grad}
+
+
+OPERATIONS = {
+    "ssn.loss": loss_parts,
+    "loss.ohem_hinge": hinge,
+    "stpp.train": pool,
+    "stpp.test": pool_scores,
+    "ssn.head": head,
+}
 
 
 @pytest.mark.parametrize(("op", "params", "given_", "expected"), [c for c in cases("ssn") if c.values[0] in OPERATIONS])

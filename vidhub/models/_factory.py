@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import InputError, WeightsError
 from ..weights.resolve import fetch_state_dict
 from ..weights.tables import WEIGHTS, get_weights
-from ..weights.types import AnyConfig, DataConfig, Weights
+from ..weights.types import AnyConfig, DataConfig, SegmentConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
@@ -100,6 +100,8 @@ def create_model(
 def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
     """That of the weights, with the number of frames and the size that the network was asked to take."""
     config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+    if isinstance(config, SegmentConfig):
+        return replace(config, feature_dim=model.feature_dim, num_steps=getattr(model, "num_steps", None))
     if not isinstance(config, DataConfig):
         return config
     if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128

@@ -2,6 +2,7 @@
 
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "actionformer": ("localization", ("actionformer",)),
     "bmn": ("localization", ("bmn",)),
     "bsn": ("localization", ("bsn_tem", "bsn_pem")),
     "c3d": ("recognition", ("c3d",)),

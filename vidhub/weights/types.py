@@ -101,6 +101,8 @@ class SegmentConfig:
     soft_nms_low: float = 0.5
     soft_nms_high: float = 0.9
     top_k: int = 100  # segments kept of a video
+    min_score: float = 0.0  # that a segment must have to be looked at
+    voting: float = 0.0  # IoU from which the segments around a kept one move its boundaries; 0: they do not
     frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
 
     @property
