@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..transforms.localization import peaks
+from ..transforms.localization import overlap, peaks
 from ..weights.types import SegmentConfig
 
 
@@ -100,3 +100,62 @@ def bmn_proposals(confidence_map: np.ndarray, start: np.ndarray, end: np.ndarray
     duration, first, last = duration[likely], first[likely], last[likely]
     score = start[first] * end[last] * confidence_map[1, duration, first] * confidence_map[0, duration, first]
     return np.stack((first / steps, last / steps, score), 1)
+
+
+def vote(kept: np.ndarray, proposals: np.ndarray, threshold: float) -> np.ndarray:
+    """(K, 3) ``kept`` rows with the mean boundaries of the (N, 3) ``proposals`` around each, weighted by their scores.
+
+    Around is from an IoU of ``threshold`` on.
+    """
+    iou = overlap(kept[:, :2], proposals[:, :2])[0]
+    weights = np.where(iou >= threshold, proposals[:, 2], 0.0)
+    total = weights.sum(1, keepdims=True)
+    segments = np.divide(weights @ proposals[:, :2], total, out=kept[:, :2].copy(), where=total > 0)
+    return np.concatenate((segments, kept[:, 2:]), 1)
+
+
+def point_segments(
+    scores: np.ndarray,
+    offsets: np.ndarray,
+    points: np.ndarray,
+    config: SegmentConfig,
+    num_steps: int,
+    duration: float,
+    *,
+    max_points: int = 2000,
+) -> Segments:
+    """What an anchor-free network says of a video in seconds, with soft-NMS and voting for each class on its own.
+
+    Args:
+        scores: (N, classes) probabilities.
+        offsets, points: of ``PointOutput``.
+        num_steps: of the features, which cover ``duration`` seconds.
+        max_points: how many of a level, the best, are looked at.
+    """
+    point, label = np.nonzero(scores > max(config.min_score, 1e-6))
+    score = scores[point, label]
+    order = np.argsort(-score, kind="stable")
+    level = points[point[order], 3]
+    rank = np.empty(len(order), np.int64)
+    for stride in np.unique(level):
+        rank[level == stride] = np.arange((level == stride).sum())
+    order = order[rank < max_points]
+    point, label, score = point[order], label[order], score[order].astype(np.float64)
+    place, stride = points[point, 0].astype(np.float64), points[point, 3].astype(np.float64)
+    rows = np.stack((place - offsets[point, 0] * stride, place + offsets[point, 1] * stride, score), 1)
+    long_enough = rows[:, 1] - rows[:, 0] > 0.05
+    rows, label = rows[long_enough], label[long_enough]
+    found, classes = [], []
+    for c in np.unique(label):
+        own = rows[label == c]
+        kept = soft_nms(own, config.soft_nms_alpha, config.soft_nms_low, config.soft_nms_high, config.top_k - 1)
+        kept = kept[kept[:, 2] > config.min_score]
+        if config.voting:
+            kept = vote(kept, own, config.voting)
+        found.append(kept)
+        classes.append(np.full(len(kept), c))
+    rows = np.concatenate(found) if found else np.zeros((0, 3))
+    classes = np.concatenate(classes) if classes else np.zeros(0, np.int64)
+    order = np.argsort(-rows[:, 2], kind="stable")[: config.top_k]
+    seconds = ((rows[order, :2] + 0.5) / num_steps * duration).clip(0, duration)
+    return Segments(seconds, rows[order, 2], classes[order])
