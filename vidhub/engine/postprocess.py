@@ -142,7 +142,8 @@ def point_segments(
     order = order[rank < max_points]
     point, label, score = point[order], label[order], score[order].astype(np.float64)
     place, stride = points[point, 0].astype(np.float64), points[point, 3].astype(np.float64)
-    rows = np.stack((place - offsets[point, 0] * stride, place + offsets[point, 1] * stride, score), 1)
+    before, after = (offsets[point] if offsets.ndim == 2 else offsets[point, label]).T
+    rows = np.stack((place - before * stride, place + after * stride, score), 1)
     long_enough = rows[:, 1] - rows[:, 0] > 0.05
     rows, label = rows[long_enough], label[long_enough]
     found, classes = [], []

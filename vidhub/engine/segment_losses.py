@@ -202,7 +202,10 @@ def point_loss(
     found = positive.sum()
     with torch.no_grad():
         num_positive.mul_(0.9).add_(0.1 * found.clamp(min=1))
-    iou, distance_iou = offset_iou(output.offsets[positive], offsets[positive])
+    own = output.offsets[positive]
+    if own.ndim == 3:
+        own = own[torch.arange(len(own), device=own.device), classes[positive].argmax(-1)]
+    iou, distance_iou = offset_iou(own, offsets[positive])
     focal = sigmoid_focal(output.logits, classes).sum(-1)
     if iou_power:
         weight = torch.ones_like(focal)

@@ -42,6 +42,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tanet": ("recognition", ("tanet_r50",)),
     "tin": ("recognition", ("tin_r50",)),
     "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),
+    "tridet": ("localization", ("tridet",)),
     "trn": ("recognition", ("trn_r50", "trn_single_r50")),
     "tsm": (
         "recognition",

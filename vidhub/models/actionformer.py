@@ -129,7 +129,7 @@ class ActionFormer(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, num_heads, window, stride, drop_path) for stride in strides)
         self.norms = nn.ModuleList(ChannelNorm(dim) for _ in range(halving + 1))
         self.head = PointHead(dim, num_classes, halving + 1, depth=head_depth, prior=0.01)
-        self.offsets = PointHead(dim, 2, halving + 1, depth=head_depth)
+        self.offsets = PointHead(dim, 2, halving + 1, depth=head_depth, positive=True)
         # a moving average of how many points of a batch have a segment, by which the losses are divided
         self.register_buffer("num_positive", torch.tensor(100.0))
 
@@ -159,7 +159,7 @@ class ActionFormer(nn.Module):
         """Replace the classifier by a new one."""
         self.num_classes, old = num_classes, self.head.out
         self.head.out = MaskedConv(old.in_channels, num_classes, old.kernel_size[0]).to(old.weight.device)
-        nn.init.constant_(self.head.out.bias, float(old.bias.mean()))
+        nn.init.constant_(self.head.out.bias, old.bias.detach().mean().item())
 
 
 @register_model

@@ -31,7 +31,8 @@ class PointOutput(NamedTuple):
     """What anchor-free networks give of the N points of all levels, the finest first."""
 
     logits: Tensor  # (B, N, classes)
-    offsets: Tensor  # (B, N, 2): from the point to the segment's start and end, in strides of the point's level
+    # from the point to the segment's start and end, in strides of its level: (B, N, 2), or (B, N, classes, 2)
+    offsets: Tensor
     points: Tensor  # (N, 4): place in steps, shortest and longest segment meant for it (half lengths), stride
     mask: Tensor  # (B, N): which are inside the video
 
@@ -76,21 +77,25 @@ class PointHead(nn.Module):
     """The same convolutions on every level of a pyramid: a list of (B, C, T) -> list of (B, outputs, T).
 
     Args:
-        prior: probability that a classifier starts with; 0: outputs are positive, with a factor for each level.
+        prior: probability that a classifier starts with; 0: it is none, and each level has a factor of its own.
+        positive: outputs are not below 0.
     """
 
-    def __init__(self, dim: int, outputs: int, levels: int, kernel: int = 3, depth: int = 3, *, prior: float = 0.0):
+    def __init__(
+        self, dim: int, outputs: int, levels: int, *, depth: int = 3, prior: float = 0.0, positive: bool = False
+    ):
         super().__init__()
-        self.layers = ConvLayers(dim, dim, kernel, depth - 1)
-        self.out = MaskedConv(dim, outputs, kernel)
+        self.positive = positive
+        self.layers = ConvLayers(dim, dim, 3, depth - 1)
+        self.out = MaskedConv(dim, outputs, 3)
         self.scales = None if prior else nn.Parameter(torch.ones(levels))
         nn.init.constant_(self.out.bias, -math.log((1 - prior) / prior) if prior else 0.0)
 
     def forward(self, levels: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
         found = [self.out(self.layers(x, mask), mask)[0] for x, mask in zip(levels, masks, strict=True)]
-        if self.scales is None:
-            return found
-        return [F.relu(x * scale) for x, scale in zip(found, self.scales, strict=True)]
+        if self.scales is not None:
+            found = [x * scale for x, scale in zip(found, self.scales, strict=True)]
+        return [F.relu(x) for x in found] if self.positive else found
 
 
 def pyramid_points(lengths: Sequence[int], ranges: Sequence[tuple[float, float]], like: Tensor) -> Tensor:
