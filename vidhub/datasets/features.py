@@ -26,7 +26,7 @@ class FeatureSample(NamedTuple):
 
 
 def read_features(path: str | Path) -> np.ndarray:
-    """Features of a video, float32 (T, C), from ``.npy``, ``.csv`` (with a header line), or ``FILE.h5::NAME``.
+    """Features of a video, float32 (T, C), of ``.npy``, ``.csv`` (with a header line) or ``.h5`` (``FILE.h5::NAME``).
 
     Raises:
         InputError: there is no such file, or it holds something else.
@@ -34,8 +34,8 @@ def read_features(path: str | Path) -> np.ndarray:
     path = str(path)
     file, _, name = path.partition("::")
     try:
-        if name:
-            values = _read_h5(file, name)
+        if file.endswith((".h5", ".hdf5")):
+            values = _read_h5(file, name or "features")
         elif file.endswith(".csv"):
             values = np.loadtxt(file, np.float32, delimiter=",", skiprows=1, ndmin=2)
         else:

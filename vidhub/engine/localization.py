@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from ..datasets.features import FeatureDataset
+from ..datasets.catalog import create_dataset
+from ..datasets.features import FeatureDataset, read_features, rescale
+from ..datasets.records import SegmentsRecord
 from ..errors import InputError
-from ..metrics.segments import THUMOS14_IOUS, Labelled, detection_map, proposal_scores
+from ..metrics.segments import ACTIVITYNET_IOUS, THUMOS14_IOUS, Labelled, detection_map, proposal_scores
+from ..models._factory import create_model
+from ..models._index import TASK_OF
 from ..models.bmn import BMNOutput
 from ..models.layers.localizer import PointOutput
 from ..transforms.localization import bmn_labels, bsn_proposals, tem_labels
 from ..weights.types import SegmentConfig
+from .extract import extract_video
 from .postprocess import Segments, bmn_proposals, point_segments, to_segments
+from .predict import pick_device
 from .segment_losses import assign_points, bmn_loss, point_loss, tem_loss
 
 
@@ -108,6 +117,117 @@ def score_segments(
     scores = detection_map(truth, named, thresholds)
     at = {f"mAP@{t:g}": 100 * float(v) for t, v in zip(thresholds, scores.map, strict=True)}
     return {"mAP": 100 * scores.average_map, **at}
+
+
+def open_features(data: Dataset, model: nn.Module | None = None, *, max_steps: int | None = None) -> FeatureDataset:
+    """A data set of ``create_dataset`` with the features that its records name, as ``model`` takes them."""
+    return FeatureDataset(data.records, model.data_config, data.classes, max_steps=max_steps)
+
+
+def is_localization(data: Dataset) -> bool:
+    """Whether a data set's records are videos with segments."""
+    records = getattr(data, "records", None)
+    return bool(records) and isinstance(records[0], SegmentsRecord)
+
+
+def thresholds_of(dataset: Any) -> tuple[float, ...]:
+    """At which IoUs a data set of this name is usually scored."""
+    name = str(dataset)
+    if name.startswith(("activitynet", "hacs")):
+        return ACTIVITYNET_IOUS
+    return (0.1, 0.2, 0.3, 0.4, 0.5) if name == "salads50" else THUMOS14_IOUS
+
+
+def network_arguments(name: str, data: Dataset) -> dict[str, Any]:
+    """What a localization network must be told of a data set: its classes, if it knows any, and its features."""
+    arch = name.split(".")[0]
+    if TASK_OF.get(arch) != "localization":
+        raise InputError(f"{name!r} finds no segments: choose one of {', '.join(_on_features())}.")
+    found = {"feature_dim": read_features(data.records[0].path).shape[1]}
+    return found | ({"num_classes": data.num_classes} if arch in ("actionformer", "tridet") else {})
+
+
+def _on_features() -> list[str]:
+    return [name for name, task in TASK_OF.items() if task == "localization" and name not in ("bsn_pem", "ssn_r50")]
+
+
+def measure_localizer(
+    model: nn.Module | str, dataset: str, root: str, split: str, device: str | None = None, **options: Any
+) -> dict[str, float]:
+    """Metrics of a network on a data set whose features are there; see :func:`score_segments`."""
+    model = create_model(model, pretrained=True) if isinstance(model, str) else model
+    model.to(pick_device(device, model))
+    data = open_features(create_dataset(dataset, root, split, **options), model)
+    if model.labels:
+        data.classes = tuple(model.labels)
+    return score_segments(data, find_segments(model, data), thresholds_of(dataset))
+
+
+@dataclass(frozen=True)
+class SegmentPrediction:
+    """The segments found in one video, the best first."""
+
+    source: str
+    duration: float  # seconds
+    segments: list[tuple[float, float]]  # seconds
+    scores: list[float]
+    labels: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON."""
+        return asdict(self)
+
+
+def predict_segments(
+    model: nn.Module | str,
+    source: str | Path,
+    *,
+    features: nn.Module | str | None = None,
+    duration: float | None = None,
+    topk: int = 20,
+    min_score: float = 0.0,
+    device: str | None = None,
+    batch_size: int = 8,
+) -> SegmentPrediction:
+    """Find what happens when in a long video.
+
+    Args:
+        model: a localization network of ``create_model``, or its name.
+        source: a video, or a file of its features (``.npy``, ``.csv``, ``.h5``).
+        features: the network that takes the features, or its name; None: the one of the training features.
+        duration: seconds, of a file of features; None: a step counts as a second.
+
+    Raises:
+        InputError: it is not known which network takes the features.
+    """
+    model = create_model(model, pretrained=True) if isinstance(model, str) else model
+    device = pick_device(device, model)
+    config, source = model.to(device).data_config, str(source)
+    if not isinstance(config, SegmentConfig):
+        raise InputError(f"{type(model).__name__} finds no segments in features.")
+    if source.endswith((".npy", ".csv", ".h5", ".hdf5")):
+        values = read_features(source)
+        duration = duration or float(len(values))
+    else:
+        features = features or config.feature_model
+        if not features:
+            raise InputError("name the network that takes the features, as the training features were: --features.")
+        taker = create_model(features, pretrained=True) if isinstance(features, str) else features
+        found = extract_video(taker.to(device), source, every=config.feature_every, batch_size=batch_size)
+        values, duration = found.values, found.duration
+    x = torch.from_numpy(values).T
+    x = rescale(x, config.num_steps) if config.num_steps else x
+    found = segments_of(model, x, duration)
+    chosen = np.flatnonzero(found.scores >= min_score)[:topk]
+    names = model.labels or ()
+    classes = found.labels[chosen].tolist() if found.labels is not None else [None] * len(chosen)
+    return SegmentPrediction(
+        source,
+        duration,
+        [tuple(row) for row in found.segments[chosen].tolist()],
+        found.scores[chosen].tolist(),
+        ["action" if c is None else names[c] if c < len(names) else f"class {c}" for c in classes],
+    )
 
 
 def validation(data: FeatureDataset, thresholds: Sequence[float] = THUMOS14_IOUS) -> Callable:

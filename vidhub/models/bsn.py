@@ -43,8 +43,8 @@ class TEM(nn.Module):
 class PEM(nn.Module):
     """Proposal evaluation: descriptions (N, 32) -> how well each proposal fits an action, (N, 1)."""
 
-    default_data_config = SegmentConfig(feature_dim=32, num_steps=None, soft_nms_alpha=0.75, soft_nms_low=0.65)
-    num_classes = 0
+    default_data_config = SegmentConfig(feature_dim=32, num_steps=0, soft_nms_alpha=0.75, soft_nms_low=0.65)
+    num_classes = num_steps = 0
 
     def __init__(self, feature_dim: int = 32, *, hidden_dim: int = 256):
         super().__init__()

@@ -95,26 +95,31 @@ class SegmentConfig:
     """
 
     feature_dim: int = 400  # channels
-    num_steps: int | None = 100  # into which a video is rescaled; None: as many as there are
+    num_steps: int | None = 100  # into which a video is rescaled; None: as many as there are; 0: proposals, one by one
     boundary_ratio: float = 0.5  # of a segment's length, that belongs to its start and its end
     soft_nms_alpha: float = 0.4
     soft_nms_low: float = 0.5
     soft_nms_high: float = 0.9
     top_k: int = 100  # segments kept of a video
     min_score: float = 0.0  # that a segment must have to be looked at
+    feature_model: str = ""  # of `vidhub extract`, by which a network's features were taken; "": not known
+    feature_every: int = 16  # frames of a step of those
     voting: float = 0.0  # IoU from which the segments around a kept one move its boundaries; 0: they do not
     frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
 
     @property
     def summary(self) -> str:
         """What the network takes, in words."""
+        if self.num_steps == 0:
+            return f"descriptions of proposals by {self.feature_dim} numbers"
         steps = "any number of" if self.num_steps is None else self.num_steps
         return f"features of {self.feature_dim} channels and {steps} steps"
 
     @property
     def view_shape(self) -> tuple[int, ...]:
-        """Of what a network takes: (C, T), or (C,) where each step stands for itself."""
-        return (self.feature_dim,) if self.num_steps is None else (self.feature_dim, self.num_steps)
+        """Of what a network takes: (C, T), or (C,) of a proposal. Any number of steps is taken to be 100."""
+        steps = 100 if self.num_steps is None else self.num_steps
+        return (self.feature_dim, steps) if steps else (self.feature_dim,)
 
 
 AnyConfig = DataConfig | AudioConfig | SegmentConfig
