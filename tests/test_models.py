@@ -52,7 +52,7 @@ def test_every_listed_model_is_defined_where_it_says():
 def test_published_parameter_count(name):
     weights = WEIGHTS[name]
     with torch.device("meta"):
-        model = entry_point(weights.arch)(**{**weights.kwargs, "num_classes": weights.num_classes})
+        model = entry_point(weights.arch)(**weights.arguments)
     assert sum(p.numel() for p in model.parameters()) == weights.num_params
 
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights.skeletons import LAYOUTS
-from ..weights.types import DataConfig, SkeletonConfig
-from . import losses
+from ..weights.types import DataConfig, SegmentConfig, SkeletonConfig
+from . import localization, losses
+from .extract import read_settings
 from .recipe import Recipe
 
 _LOSSES = {
@@ -81,7 +83,9 @@ def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | Re
 def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     """The recipe's network with a class for each of the training set, and its data configuration."""
     args = dict(recipe.model_args)
-    if getattr(train_set, "num_classes", 0):
+    if localization.is_localization(train_set):
+        args = {**localization.network_arguments(recipe.model, train_set), **args}
+    elif getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
     records = getattr(train_set, "records", ())
     if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
@@ -94,6 +98,10 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     if isinstance(model.data_config, SkeletonConfig):
         model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
+    if isinstance(model.data_config, SegmentConfig):
+        made = read_settings(Path(train_set.records[0].path).parent)
+        if made:
+            model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
     if isinstance(model.data_config, DataConfig):
         model.data_config = changed_data_config(model.data_config, recipe)
         model.data_config = replace(model.data_config, flip_labels=mirrored_classes(model.labels or ()))
@@ -194,6 +202,9 @@ def with_transforms(
 ) -> tuple[Dataset, Dataset | None]:
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
+    if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
+        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames)
+        return opened, val_set and localization.open_features(val_set, model)
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)

@@ -36,7 +36,8 @@ class Recipe:
     train_split: str = "train"
     val_split: str = "val"  # "": no validation
     dataset_args: dict[str, Any] = field(default_factory=dict)
-    num_frames: int | None = None  # changes to the network's own data configuration
+    # changes to the network's own data configuration; of features, num_frames is the longest part to train on
+    num_frames: int | None = None
     stride: int | None = None
     size: int | None = None
     resize: int | None = None

@@ -3,7 +3,10 @@
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "acrn": ("detection", ("slowfast_r50_acrn_ava",)),
+    "actionformer": ("localization", ("actionformer",)),
     "agcn": ("skeleton", ("agcn",)),
+    "bmn": ("localization", ("bmn",)),
+    "bsn": ("localization", ("bsn_tem", "bsn_pem")),
     "c3d": ("recognition", ("c3d",)),
     "ctrgcn": ("skeleton", ("ctrgcn",)),
     "lfb": (
@@ -62,6 +65,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "ssn": ("localization", ("ssn_r50",)),
     "stgcn": ("skeleton", ("stgcn", "stgcnpp")),
     "swin3d": ("recognition", ("swin3d_tiny", "swin3d_small", "swin3d_base", "swin3d_large")),
     "tanet": ("recognition", ("tanet_r50",)),
@@ -71,6 +75,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tin": ("recognition", ("tin_r50",)),
     "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),
+    "tridet": ("localization", ("tridet",)),
     "trn": ("recognition", ("trn_r50", "trn_single_r50")),
     "tsm": (
         "recognition",

@@ -127,8 +127,10 @@ class VideoTransform:
             augmentation = self.augmentation if mirror is None else {**self.augmentation, "flip_prob": float(mirror)}
             parts = (frames[clip] for clip in clips.to(frames.device))
             views = [train_clip(part, **pixels, **augmentation, generator=generator) for part in parts]
-            return views[0] if self.repeats == 1 else torch.stack(views)
-        return eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
+            views = views[0] if self.repeats == 1 else torch.stack(views)
+        else:
+            views = eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
+        return views.flip(-4) if self.config.bgr else views
 
 
 def create_transform(

@@ -34,6 +34,7 @@ class DataConfig:
     target_fps: float | None = None
     average: Literal["prob", "score"] = "prob"  # what is averaged over views: probabilities, or logits
     activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: several classes at once
+    bgr: bool = False  # whether blue comes first in what the network takes; mean and std are of red, green, blue
     flip: bool = True  # whether training may mirror clips
     flip_labels: tuple[tuple[int, int], ...] = ()  # pairs of classes that a mirrored clip swaps
 
@@ -163,13 +164,63 @@ class SkeletonConfig:
         return config
 
 
-AnyConfig = DataConfig | AudioConfig | SkeletonConfig | DetectionConfig
-CONFIG_OF_TASK = {
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How a localization network wants a video's features, and what becomes of the segments it proposes.
+
+    Soft-NMS lowers the score of a segment whose overlap with a better one exceeds ``soft_nms_low`` plus the better
+    one's length (of the video's 1) times what ``soft_nms_high`` is more: see ``engine.postprocess``.
+    """
+
+    feature_dim: int = 400  # channels
+    num_steps: int | None = 100  # into which a video is rescaled; None: as many as there are; 0: proposals, one by one
+    boundary_ratio: float = 0.5  # of a segment's length, that belongs to its start and its end
+    soft_nms_alpha: float = 0.4
+    soft_nms_low: float = 0.5
+    soft_nms_high: float = 0.9
+    top_k: int = 100  # segments kept of a video
+    min_score: float = 0.0  # that a segment must have to be looked at
+    feature_model: str = ""  # of `vidhub extract`, by which a network's features were taken; "": not known
+    feature_every: int = 16  # frames of a step of those
+    voting: float = 0.0  # IoU from which the segments around a kept one move its boundaries; 0: they do not
+    frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
+
+    @property
+    def summary(self) -> str:
+        """What the network takes, in words."""
+        if self.num_steps == 0:
+            return f"descriptions of proposals by {self.feature_dim} numbers"
+        steps = "any number of" if self.num_steps is None else self.num_steps
+        return f"features of {self.feature_dim} channels and {steps} steps"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of what a network takes: (C, T), or (C,) of a proposal. Any number of steps is taken to be 100."""
+        steps = 100 if self.num_steps is None else self.num_steps
+        return (self.feature_dim, steps) if steps else (self.feature_dim,)
+
+
+AnyConfig = DataConfig | AudioConfig | SkeletonConfig | SegmentConfig | DetectionConfig
+CONFIGS = {
     "recognition": DataConfig,
     "audio": AudioConfig,
     "skeleton": SkeletonConfig,
+    "localization": SegmentConfig,
     "detection": DetectionConfig,
 }
+
+
+def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
+    """The configuration that ``values`` (of ``dataclasses.asdict``) describes; localization on pixels has a clip's.
+
+    Raises:
+        TypeError: there is no such field.
+        KeyError: no such task.
+    """
+    kind = CONFIGS[task]
+    if kind is SegmentConfig and "num_frames" in values:
+        kind = DataConfig
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -179,7 +230,7 @@ class Weights:
     url: str  # the published address; "package:" for files inside the wheel
     arch: str
     tag: str
-    num_classes: int
+    num_classes: int  # 0: the network knows no classes
     data_config: AnyConfig
     num_params: int
     sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
@@ -196,6 +247,11 @@ class Weights:
     def name(self) -> str:
         """``arch.tag``."""
         return f"{self.arch}.{self.tag}"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """With which the entry point builds the network that the file fits."""
+        return {**self.kwargs, "num_classes": self.num_classes} if self.num_classes else self.kwargs
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -141,6 +141,15 @@ _GRAPH = [
 ]
 
 RULES = {
+    "BMN": [
+        (r"^(sample_mask|bm_mask)$", None),  # computed
+        (r"^x_1d_b\.", "base."),
+        (r"^x_1d_s\.", "start."),
+        (r"^x_1d_e\.", "end."),
+        (r"^x_1d_p\.", "proposal."),
+        (r"^x_3d_p\.0\.", "matching.conv."),
+        (r"^x_2d_p\.", "map."),
+    ],
     "PoseSlowOnly": _RESNET3D,
     "STGCN": _GRAPH,
     "AGCN": _GRAPH,
@@ -160,6 +169,12 @@ RULES = {
         (r"\.tam\.L\.", ".conv2.temporal.weight."),
         (r"\.block\.conv2\.conv\.", ".conv2.wrapped."),
         (r"\.block\.", "."),
+        *_FRAMES,
+    ],
+    "SSN": [
+        (r"^cls_head\.activity_fc\.", "head.activity."),
+        (r"^cls_head\.completeness_fc\.", "head.completeness."),
+        (r"^cls_head\.regressor_fc\.", "head.regression."),
         *_FRAMES,
     ],
     "TRN": [

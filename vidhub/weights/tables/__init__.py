@@ -4,7 +4,7 @@ import fnmatch
 
 from ...errors import unknown_name
 from ..types import Weights
-from . import conv3d, detection, embedded, frames, hierarchy, skeleton, uniformer, vit
+from . import conv3d, detection, embedded, frames, hierarchy, localization, skeleton, uniformer, vit
 from .embedded import EMBEDDED as EMBEDDED
 
 _TABLES = (
@@ -14,6 +14,7 @@ _TABLES = (
     uniformer.TABLE,
     vit.TABLE,
     skeleton.TABLE,
+    localization.TABLE,
     detection.TABLE,
     embedded.TABLE,
 )
