@@ -31,7 +31,7 @@ def draw_video(
 ) -> None:
     """Write ``source`` to ``target`` (.mp4) with lines of text, and skeletons where there are some.
 
-    ``overlay.draw(pen, number, thick)`` may draw more on frame ``number``, with PIL's pen and lines ``thick`` pixels wide.
+    ``overlay.draw(pen, number, thick)`` may draw more on frame ``number``, with PIL's pen, lines ``thick`` pixels wide.
     Between the frames that ``poses`` knows (``extra["frames"]``), skeletons move evenly.
 
     Raises:
