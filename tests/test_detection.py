@@ -44,9 +44,9 @@ def test_boxes_to_logits(name):
 
 def test_parts_give_the_whole(small):
     x = small.forward_boxes(small.forward_features(clips(small)), BOXES)
-    assert x.shape == (3, 192, 8, 8)
+    assert x.shape == (3, small.num_features, 8, 8)
     assert torch.equal(small.forward_head(x), small(clips(small), BOXES))
-    assert small.forward_head(x, pre_logits=True).shape == (3, 192)
+    assert small.forward_head(x, pre_logits=True).shape == (3, small.num_features)
 
 
 def test_no_boxes(small):
