@@ -62,3 +62,21 @@ def recipe_clip(name: str, layout: str, shape) -> torch.Tensor:
     if x.ndim == 4:  # images
         return x[:, :, None]
     return x[:, 0] if x.ndim == 6 else x
+
+
+def recipe_arguments(name: str, inputs: dict) -> list[tuple]:
+    """What a reference's network is called with, one clip at a time; boxes and banks of detectors all at once."""
+    layout, shape = next((k, v) for k, v in inputs.items() if k.startswith(("clip", "frames", "mel")))
+    clips = recipe_clip(name, layout, shape)
+    if not inputs.get("rois"):
+        return [(clip[None],) for clip in clips]
+    rois = torch.tensor(inputs["rois"])  # clip, x1, y1, x2, y2
+    boxes = [rois[rois[:, 0] == i, 1:] for i in range(len(clips))]
+    return [(clips, boxes, torch.from_numpy(_normal(f"lfb:{name}", inputs["lfb"])) if "lfb" in inputs else None)]
+
+
+def to_double(value):
+    """Every tensor in it as float64."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(to_double(v) for v in value)
+    return value.double() if isinstance(value, torch.Tensor) else value

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden import difference, recipe_clip, recipe_state
+from golden import difference, recipe_arguments, recipe_state, to_double
 
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models._registry import entry_point
@@ -52,18 +52,19 @@ def load(case, kept=None, num_classes=None):
     weights = published(case)
     num_classes = num_classes or weights.num_classes
     model = entry_point(weights.arch)(**{**weights.kwargs, "num_classes": num_classes}).eval()
-    load_state_dict(model, recipe_state(case["keys"], kept or {}, case.get("gain", 2.0)))
+    load_state_dict(model, recipe_state(case["keys"], kept or {}, case.get("gain") or 2.0))
     return model
 
 
-def check(model, name, layout, shape, logits):
+def check(model, name, inputs, expected):
+    arguments = recipe_arguments(name, inputs)
     with torch.inference_mode():
-        out = torch.cat([model(clip[None]) for clip in recipe_clip(name, layout, shape)])
-    error, apart = difference(out, logits)
+        out = torch.cat([model(*each) for each in arguments])
+    error, apart = difference(out, expected)
     if error > 1e-3:  # some networks lose that much in float32: then by as much as it differs from float64
         model.double()
         with torch.inference_mode():
-            exact = torch.cat([model(clip[None].double()) for clip in recipe_clip(name, layout, shape)])
+            exact = torch.cat([model(*to_double(each)) for each in arguments])
         rounding = difference(out, exact.numpy())
         assert error < 3 * rounding[0]
         assert apart < 3 * rounding[1]
@@ -73,7 +74,8 @@ def check(model, name, layout, shape, logits):
 
 @pytest.mark.parametrize("case", SHOWN, ids=lambda case: published(case).name)
 def test_outputs(case):
-    check(load(case), case["name"], case["layout"], case["shape"], case["logits"])
+    inputs = case.get("inputs") or {case["layout"]: case["shape"]}
+    check(load(case), case["name"], inputs, case["logits"])
 
 
 @pytest.mark.parametrize(("path", "case"), list(references()))
@@ -83,6 +85,5 @@ def test_reference_folder(path, case):
     model = load(case, arrays, arrays["out:logits"].shape[1] if "out:logits" in arrays else None)
     unused = sum(math.prod(shape) for key, shape, *_ in case["keys"] if ".predictor." in key)  # of pre-training
     assert sum(p.numel() for p in model.parameters()) == case["parameters"] - unused
-    if "out:logits" in arrays:
-        layout, shape = next((k, v) for k, v in case["inputs"].items() if k.startswith(("clip", "frames", "mel")))
-        check(model, path.stem, layout, shape, arrays["out:logits"])
+    for what in {"out:logits", "out:cls_score"} & set(arrays):
+        check(model, path.stem, case["inputs"], arrays[what])

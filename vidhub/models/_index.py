@@ -2,7 +2,12 @@
 
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "acrn": ("detection", ("slowfast_r50_acrn_ava",)),
     "c3d": ("recognition", ("c3d",)),
+    "lfb": (
+        "detection",
+        ("slowonly_r50_lfb_max_ava", "slowonly_r50_lfb_avg_ava", "slowonly_r50_lfb_nl_ava"),
+    ),
     "mvit": (
         "recognition",
         ("mvit_v1_base", "mvit_v1_base_image", "mvit_v2_small", "mvit_v2_base", "mvit_v2_large"),
@@ -37,6 +42,20 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "resnet_audio": ("audio", ("tsn_r18_audio",)),
+    "roi_detector": (
+        "detection",
+        (
+            "slowonly_r50_ava",
+            "slowonly_r101_ava",
+            "slowonly_r50_nl_ava",
+            "slowonly_r50_multisports",
+            "slowfast_r50_ava",
+            "slowfast_r50_context_ava",
+            "slowfast_r50_multisports",
+            "vit3d_base_ava",
+            "vit3d_large_ava",
+        ),
+    ),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
     "swin3d": ("recognition", ("swin3d_tiny", "swin3d_small", "swin3d_base", "swin3d_large")),

@@ -30,6 +30,7 @@ from .layers.conv3d import (
     conv_3x3x3,
     conv_depthwise,
     conv_pointwise_depthwise,
+    dilated_1x3x3,
     residual_stage,
 )
 from .layers.nonlocal_block import Mode, NonLocal
@@ -53,6 +54,7 @@ class ResNet3D(Recognizer):
         pool_time: halve the frames by max pooling after the first stage.
         inflate: per stage, or per block of each stage: 1 where a bottleneck's first convolution is 3x1x1.
         temporal_strides, spatial_strides: of the four stages.
+        dilations: in space, of the stages' 3x3 convolutions, where these are 1x3x3.
         conv3: makes the 3x3 convolution of a block; four of them for stages that differ.
         downsample: makes the convolution of a shortcut that changes shape.
         non_local: per stage, the blocks that a non-local one follows.
@@ -76,6 +78,7 @@ class ResNet3D(Recognizer):
         inflate: Sequence[int | Sequence[int]] = (0, 0, 0, 0),
         temporal_strides: Sequence[int] = (1, 1, 1, 1),
         spatial_strides: Sequence[int] = (1, 2, 2, 2),
+        dilations: Sequence[int] = (1, 1, 1, 1),
         conv3: ConvFactory | Sequence[ConvFactory] = conv_1x3x3,
         downsample: ConvFactory | Sequence[ConvFactory] = conv_1x1x1,
         non_local: Sequence[Sequence[int]] = ((), (), (), ()),
@@ -88,6 +91,9 @@ class ResNet3D(Recognizer):
         self.num_classes, self.in_chans = num_classes, in_chans
         block = BasicBlock if depth < 50 else Bottleneck
         conv3 = (conv3,) * 4 if callable(conv3) else conv3
+        conv3 = [
+            make if dilation == 1 else dilated_1x3x3(dilation) for make, dilation in zip(conv3, dilations, strict=True)
+        ]
         downsample = (downsample,) * 4 if callable(downsample) else downsample
 
         if stem is None:

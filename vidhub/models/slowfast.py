@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.conv3d import Bottleneck, Stem, conv, residual_stage
+from .layers.conv3d import Bottleneck, Stem, conv, conv_1x3x3, dilated_1x3x3, residual_stage
 from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
 from .resnet3d import LAYERS
 
@@ -98,6 +98,7 @@ class SlowFast(Recognizer):
         slow_sampling: how the slow frames are taken out of the clip; see ``SplitStem.slow_frames``.
         inflated_blocks: how many blocks of the third stage start with a 3x1x1 convolution; None: all.
         head_window: extent of the head's sliding average over slow features; None: all of them.
+        last_stride, last_dilation: in space, of the last stage; detectors keep its map large.
     """
 
     def __init__(
@@ -114,6 +115,8 @@ class SlowFast(Recognizer):
         slow_sampling: Literal["stride", "linspace"] = "stride",
         inflated_blocks: int | None = None,
         head_window: Window | None = None,
+        last_stride: int = 2,
+        last_dilation: int = 1,
     ):
         super().__init__()
         self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, alpha
@@ -131,19 +134,21 @@ class SlowFast(Recognizer):
             sampling=slow_sampling,
         )
         self.feature_info = [{"module": "stem", "num_chs": (width + 2 * thin, thin), "reduction": (1, 4)}]
-        slow_in, fast_in = width + 2 * thin, thin
+        slow_in, fast_in, reduction = width + 2 * thin, thin, 4
         for i in range(4):
-            stride = (1, 1 if i == 0 else 2)
+            stride = (1, (1, 2, 2, last_stride)[i])
+            conv3 = dilated_1x3x3(last_dilation) if i == 3 else conv_1x3x3
             slow_blocks, fast_blocks = (LAYERS[depth][i] for depth in depths)
             limit = inflated_blocks if i == 2 and inflated_blocks is not None else slow_blocks
             inflate = [j < limit for j in range(slow_blocks)]
             slow_inflate = inflate if i >= 2 else [False] * slow_blocks
-            slow = residual_stage(Bottleneck, slow_in, width << i, slow_blocks, stride, slow_inflate)
-            fast = residual_stage(Bottleneck, fast_in, thin << i, fast_blocks, stride, inflate)
+            slow = residual_stage(Bottleneck, slow_in, width << i, slow_blocks, stride, slow_inflate, conv3)
+            fast = residual_stage(Bottleneck, fast_in, thin << i, fast_blocks, stride, inflate, conv3)
+            reduction *= stride[1]
             slow_out, fast_in = 4 * width << i, 4 * thin << i
             slow_in = slow_out + 2 * fast_in if i < 3 else slow_out
             setattr(self, f"layer{i + 1}", Pathways(slow, fast, lateral(fast_in) if i < 3 else None))
-            info = {"module": f"layer{i + 1}", "num_chs": (slow_in, fast_in), "reduction": (1, 4 << i)}
+            info = {"module": f"layer{i + 1}", "num_chs": (slow_in, fast_in), "reduction": (1, reduction)}
             self.feature_info.append(info)
         self.head = PairHead(slow_in + fast_in, num_classes, dropout, head_window, alpha)
         init_convs(self)

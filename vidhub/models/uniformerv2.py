@@ -118,6 +118,10 @@ class UniFormerV2(TokenRecognizer):
         frames = x[:, :1].unflatten(0, (-1, grid[0])).mean(1)  # (B, 1, C)
         return self.norm(torch.lerp(query, frames, self.balance.sigmoid())), maps
 
+    def forward_map(self, x: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) -> the last block's map (B, D, t, h, w); the query has none."""
+        return self.forward_intermediates(x, indices=1)[1][0]
+
     def to_map(self, x: Tensor, grid: Grid) -> Tensor:
         """Tokens (B, t, 1 + h*w, C) -> (B, C, t, h, w)."""
         return x[:, :, 1:].unflatten(2, grid[1:]).permute(0, 4, 1, 2, 3)

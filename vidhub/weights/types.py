@@ -85,7 +85,32 @@ class AudioConfig:
         return 1, self.num_rows, self.num_mels
 
 
-CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig}
+@dataclass(frozen=True)
+class DetectionConfig:
+    """How a detector wants its clips: whole frames around a key frame, at the video's rate or at ``target_fps``."""
+
+    num_frames: int
+    stride: int = 1  # distance of two sampled frames
+    size: int = 256  # short side of the frames
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    target_fps: float | None = 30.0
+    activation: Literal["softmax", "sigmoid"] = "sigmoid"  # sigmoid: several actions of a person at once
+    background: bool = True  # the first class is no action
+    views: tuple[int, int] = (1, 1)
+
+    @property
+    def summary(self) -> str:
+        """What a view is, in words."""
+        return f"clips of {self.num_frames} frames around a key frame, short side {self.size}, with boxes of persons"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of one clip of 4:3: (C, T, H, W)."""
+        return len(self.mean), self.num_frames, self.size, round(self.size * 4 / 3)
+
+
+CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig, "detection": DetectionConfig}
 
 
 @dataclass(frozen=True)
@@ -96,7 +121,7 @@ class Weights:
     arch: str
     tag: str
     num_classes: int
-    data_config: DataConfig | AudioConfig
+    data_config: DataConfig | AudioConfig | DetectionConfig
     num_params: int
     sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
     kwargs: dict[str, Any] = field(default_factory=dict)  # constructor arguments that differ from the entry point's
@@ -127,6 +152,8 @@ class Weights:
         if not self.label_set:
             return None
         names = read_labels(self.label_set)
+        if getattr(self.data_config, "background", False):
+            names = ("background", *names)
         return names + tuple(f"(unused {i})" for i in range(len(names), self.num_classes))
 
 

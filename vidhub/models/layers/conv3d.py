@@ -24,6 +24,18 @@ def conv_1x3x3(in_channels: int, out_channels: int, stride: tuple[int, int]) -> 
     return conv(in_channels, out_channels, (1, 3, 3), stride)
 
 
+def dilated_1x3x3(dilation: int) -> ConvFactory:
+    """1x3x3 convolutions whose taps are ``dilation`` pixels apart."""
+
+    def factory(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Module:
+        layer = conv_1x3x3(in_channels, out_channels, stride)
+        layer.dilation = (1, dilation, dilation)
+        layer.padding = (0, dilation, dilation)
+        return layer
+
+    return factory
+
+
 def conv_3x3x3(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Module:
     return conv(in_channels, out_channels, (3, 3, 3), stride)
 

@@ -82,6 +82,10 @@ class Recognizer(nn.Module):
         """Clips (B, C, T, H, W) -> the last stage's feature map."""
         return self.forward_intermediates(x, indices=0)[0]
 
+    def forward_map(self, x: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) -> the last feature map (B, D, t, h, w), as detectors take it."""
+        return self.forward_features(x)
+
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """The last feature map -> logits, or with ``pre_logits`` the pooled features before the classifier."""
         return self.head(x, pre_logits=pre_logits)

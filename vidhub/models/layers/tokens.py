@@ -56,8 +56,17 @@ class TokenRecognizer(Recognizer):
 
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
         """The normalised tokens and the maps of the blocks in ``indices`` (None: all; n: the last n), in order."""
+        x, grid, maps = self._run(x, self.stage_indices(indices))
+        return self.finish(x, grid), maps
+
+    def forward_map(self, x: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W) -> the normalised tokens as a map (B, D, t, h, w), as detectors take it."""
+        x, grid, _ = self._run(x, [])
+        return self.to_map(self.finish(x, grid), grid)
+
+    def _run(self, x: Tensor, wanted: list[int]) -> tuple[Tensor, Grid, list[Tensor]]:
+        """The last block's tokens, their grid, and the maps of the blocks wanted."""
         self._check_input(x)
-        wanted = self.stage_indices(indices)
         x, grid = self.embed(x)
         maps = []
         for i, block in enumerate(self.blocks):
@@ -65,7 +74,7 @@ class TokenRecognizer(Recognizer):
             grid = self.grid_after(block, grid)
             if i in wanted:
                 maps.append(self.to_map(x, grid))
-        return self.finish(x, grid), maps
+        return x, grid, maps
 
     def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
         """The tokens' grid after ``block``, which most networks leave as it is."""

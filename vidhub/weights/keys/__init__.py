@@ -22,7 +22,7 @@ _SOURCES = (
     (r"(timesformer|videomae|vivit|vjepa2)\.", huggingface),
     (r"stem\.0\.|features\.0\.|conv_proj\.", torchvision),
     (r"patch_embed\.proj\.", videomae),
-    (r"blocks\.\d+\.|s1\.pathway0", pytorchvideo),
+    (r"(model\.)?blocks\.\d+\.|s1\.pathway0", pytorchvideo),
 )
 
 
@@ -40,8 +40,8 @@ def convert(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 def _convert_from(source: ModuleType, state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """By the rules and operations of the network's class; a network's ``trunk`` is converted as what it is."""
     trunk = {}
-    if hasattr(model, "trunk"):
-        inner = {key: value for key, value in state.items() if key.startswith("backbone.")}
+    if hasattr(model, "trunk") and hasattr(source, "TRUNK"):
+        inner = {key: value for key, value in state.items() if re.match(source.TRUNK, key)}
         state = {key: value for key, value in state.items() if key not in inner}
         trunk = {f"trunk.{key}": value for key, value in _convert_from(source, inner, model.trunk).items()}
     kind = type(model).__name__

@@ -5,8 +5,9 @@ import re
 import torch
 from torch import Tensor
 
-from . import mmaction2_hierarchy, mmaction2_vit
+from . import mmaction2_hierarchy, mmaction2_roi, mmaction2_vit
 
+TRUNK = r"backbone\."  # of a network that has one
 _HEAD = (r"^cls_head\.fc_cls\.", "head.fc.")
 _BLOCK = [
     (r"\.downsample\.conv\.", ".downsample.0."),
@@ -109,6 +110,8 @@ def csn_blocks(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def slow_before_fast(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The classifier's inputs with the slow pathway's 2048 features before the fast one's 256; theirs come after."""
+    if "head.fc.weight" not in state:  # a detector's trunk
+        return state
     weight = state["head.fc.weight"]
     fast, slow = weight.split((weight.shape[1] // 9, weight.shape[1] // 9 * 8), 1)
     return {**state, "head.fc.weight": torch.cat((slow, fast), 1)}
@@ -187,6 +190,7 @@ RULES = {
         (r"\.se_module\.", ".se."),
         *_BLOCK,
     ],
+    **mmaction2_roi.RULES,
     **mmaction2_vit.RULES,
     **mmaction2_hierarchy.RULES,
 }

@@ -7,6 +7,7 @@ import re
 import torch
 from torch import Tensor
 
+TRUNK = r"model\."  # of a network that has one
 _BLOCK = [
     (r"\.branch1_conv\.", ".downsample.0."),
     (r"\.branch1_norm\.", ".downsample.1."),
@@ -37,6 +38,7 @@ def join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 RULES = {
+    "RoIDetector": [(r"^detection_head\.proj\.", "head.fc.")],
     "MViT": [
         (r"^patch_embed\.patch_model\.", "patch_embed."),
         (r"^cls_positional_encoding\.cls_token$", "class_token"),
@@ -49,6 +51,7 @@ RULES = {
         (r"^head\.proj\.", "head.fc."),
     ],
     "ResNet3D": [
+        (r"^model\.", ""),
         (r"^blocks\.0\.conv\.", "stem.conv."),
         (r"^blocks\.0\.norm\.", "stem.bn."),
         (r"^blocks\.(\d)\.res_blocks\.", r"layer\1."),
@@ -59,6 +62,7 @@ RULES = {
         (r"\.conv2\.conv_xy\.", ".conv2.conv2."),
     ],
     "SlowFast": [
+        (r"^model\.", ""),
         (r"^blocks\.0\.multipathway_blocks\.0\.conv\.", "stem.slow.conv."),
         (r"^blocks\.0\.multipathway_blocks\.0\.norm\.", "stem.slow.bn."),
         (r"^blocks\.0\.multipathway_blocks\.1\.conv\.", "stem.fast.conv."),

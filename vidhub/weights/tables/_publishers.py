@@ -13,6 +13,7 @@ KINETICS = DataConfig(num_frames=8, stride=8, size=224, resize=256, test_size=25
 STHV2_FLIPS = ((86, 87), (93, 94), (166, 167))
 
 _NUM_CLASSES = {
+    "ava": 80,
     "diving48": 48,
     "imagenet1k": 1000,
     "kinetics400": 400,
@@ -20,6 +21,7 @@ _NUM_CLASSES = {
     "kinetics700": 700,
     "kinetics710": 710,
     "mit": 339,
+    "multisports": 66,
     "sthv1": 174,
     "sthv2": 174,
     "ucf101": 101,
@@ -40,6 +42,8 @@ _PAPERS = {
     "s3d": "https://arxiv.org/abs/1712.04851",
     "slowfast": "https://arxiv.org/abs/1812.03982",
     "slowonly": "https://arxiv.org/abs/1812.03982",
+    "slowfast_r50_acrn": "https://arxiv.org/abs/1807.10982",
+    "slowonly_r50_lfb": "https://arxiv.org/abs/1812.05038",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
     "swin3d": "https://arxiv.org/abs/2106.13230",
     "timesformer": "https://arxiv.org/abs/2102.05095",
