@@ -5,6 +5,8 @@ import zlib
 import numpy as np
 import torch
 
+INPUTS = ("clip", "frames", "mel", "skeleton", "heatmap")
+
 
 def _normal(name: str, shape) -> np.ndarray:
     seed = zlib.crc32(name.encode()) & 0x7FFFFFFF
@@ -66,7 +68,7 @@ def recipe_clip(name: str, layout: str, shape) -> torch.Tensor:
 
 def recipe_arguments(name: str, inputs: dict) -> list[tuple]:
     """What a reference's network is called with, one clip at a time; boxes and banks of detectors all at once."""
-    layout, shape = next((k, v) for k, v in inputs.items() if k.startswith(("clip", "frames", "mel")))
+    layout, shape = next((k, v) for k, v in inputs.items() if k.startswith(INPUTS))
     clips = recipe_clip(name, layout, shape)
     if not inputs.get("rois"):
         return [(clip[None],) for clip in clips]

@@ -45,7 +45,7 @@ def _read(value, arrays):
         return arrays[value["npz"]]
     if "rand" in value:
         return _draw(**value)
-    if "dtype" in value:
+    if "values" in value and "dtype" in value:
         return np.array(value["values"], value["dtype"]).reshape(value["shape"])
     return {k: _read(v, arrays) for k, v in value.items()}
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden import difference, recipe_arguments, recipe_state, to_double
+from golden import difference, recipe_arguments, recipe_input, recipe_state, to_double
 
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models._registry import entry_point
+from vidhub.models.bsn import PEM, TEM
 from vidhub.weights.tables import WEIGHTS
 
 DATA = Path(__file__).parent / "data"
@@ -50,8 +51,8 @@ def references():
 
 def load(case, kept=None, num_classes=None):
     weights = published(case)
-    num_classes = num_classes or weights.num_classes
-    model = entry_point(weights.arch)(**{**weights.kwargs, "num_classes": num_classes}).eval()
+    arguments = weights.arguments | ({"num_classes": num_classes} if num_classes else {})
+    model = entry_point(weights.arch)(**arguments).eval()
     load_state_dict(model, recipe_state(case["keys"], kept or {}, case.get("gain") or 2.0))
     return model
 
@@ -72,10 +73,26 @@ def check(model, name, inputs, expected):
         assert apart < 2e-2
 
 
+def check_features(model, name, shape, outputs, step=1):
+    """Of a network on features; of the outputs' last two axes only every ``step``-th value is known."""
+    part = {TEM: "::tem", PEM: "::pem"}.get(type(model), "")
+    with torch.inference_mode():
+        out = model(recipe_input(name + part, shape))
+    for i, (key, ref) in enumerate(outputs.items()):
+        ours = out if isinstance(out, torch.Tensor) else out[i]
+        ours = ours[..., ::step, ::step] if ours.ndim == 4 else ours
+        error, apart = difference(ours, ref)
+        assert error < 1e-3, key
+        assert apart < 2e-2, key
+
+
 @pytest.mark.parametrize("case", SHOWN, ids=lambda case: published(case).name)
 def test_outputs(case):
+    if case.get("layout") == "features":
+        return check_features(load(case), case["name"], case["shape"], case["outputs"], case["step"])
+    kept = {name: np.array(values, np.float32) for name, values in case.get("kept", {}).items()}
     inputs = case.get("inputs") or {case["layout"]: case["shape"]}
-    check(load(case), case["name"], inputs, case["logits"])
+    check(load(case, kept), case["name"], inputs, case["logits"])
 
 
 @pytest.mark.parametrize(("path", "case"), list(references()))
@@ -83,7 +100,11 @@ def test_reference_folder(path, case):
     arrays = np.load(path.with_suffix(".npz"))
     # one reference has another number of classes than the published file
     model = load(case, arrays, arrays["out:logits"].shape[1] if "out:logits" in arrays else None)
-    unused = sum(math.prod(shape) for key, shape, *_ in case["keys"] if ".predictor." in key)  # of pre-training
+    # of V-JEPA's pre-training, and BMN's mask, which is counted there
+    unused = sum(math.prod(shape) for key, shape, *_ in case["keys"] if ".predictor." in key or key == "sample_mask")
     assert sum(p.numel() for p in model.parameters()) == case["parameters"] - unused
     for what in {"out:logits", "out:cls_score"} & set(arrays):
         check(model, path.stem, case["inputs"], arrays[what])
+    if "features" in case["inputs"] or "bsp_features" in case["inputs"]:
+        (shape,) = case["inputs"].values()
+        check_features(model, path.stem, shape, {k: arrays[k] for k in arrays if k.startswith("out:")})

@@ -1,6 +1,7 @@
 """What every registered network promises."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,14 +11,18 @@ from vidhub.errors import InputError, UnknownNameError, WeightsError
 from vidhub.models._index import MODULES
 from vidhub.models._registry import entry_point
 from vidhub.weights.tables import WEIGHTS
+from vidhub.weights.types import DataConfig, SkeletonConfig
 
-NAMES = vidhub.list_models(task="recognition")
+NAMES = vidhub.list_models(task="recognition") + vidhub.list_models(task="skeleton")
 
 
 def tiny_clip(model, batch=1):
-    """The smallest clip that every stage leaves something of."""
+    """The smallest clip, or skeletons, that every stage leaves something of."""
     frames, side = model.fixed_frames or max(model.min_frames, 2), model.fixed_size or 64
-    return torch.randn(batch, model.in_chans, frames, side, side, generator=torch.Generator().manual_seed(0))
+    shape = (model.in_chans, frames, side, side)
+    if isinstance(config := model.data_config, SkeletonConfig) and config.kind == "coordinates":
+        shape = replace(config, num_frames=8).view_shape
+    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def light_arguments(name):
@@ -47,14 +52,17 @@ def test_every_listed_model_is_defined_where_it_says():
 def test_published_parameter_count(name):
     weights = WEIGHTS[name]
     with torch.device("meta"):
-        model = entry_point(weights.arch)(**{**weights.kwargs, "num_classes": weights.num_classes})
+        model = entry_point(weights.arch)(**weights.arguments)
     assert sum(p.numel() for p in model.parameters()) == weights.num_params
 
 
 def test_attributes(model):
     assert model.config["num_classes"] == model.num_classes == 5
     assert model.data_config.num_frames == (model.fixed_frames or max(model.data_config.num_frames, model.min_frames))
-    assert len(model.data_config.mean) == len(model.data_config.std) == model.in_chans
+    if isinstance(model.data_config, DataConfig):
+        assert len(model.data_config.mean) == len(model.data_config.std) == model.in_chans
+    else:
+        assert model.in_chans in model.data_config.view_shape
     assert model.labels is None
     assert not model.training
 
@@ -113,9 +121,9 @@ def test_gradients_reach_every_parameter_and_checkpointing_changes_none(model):
 
 
 def test_wrong_input_is_one_sentence(model):
-    with pytest.raises(InputError, match="expected clips of shape"):
+    with pytest.raises(InputError, match=r"expected \w+ of shape"):
         model(torch.zeros(1, model.in_chans + 1, 16, 64, 64))
-    with pytest.raises(InputError, match="expected clips of shape"):
+    with pytest.raises(InputError, match=r"expected \w+ of shape"):
         model(torch.zeros(model.in_chans, 16, 64, 64))
 
 

@@ -18,7 +18,8 @@ def test_entry(weights):
     assert weights.arch in MODULE_OF
     assert re.fullmatch(r"[a-z0-9_]+", weights.tag)
     if weights.labels is not None:
-        assert len(weights.labels) == len(set(weights.labels)) == weights.num_classes
+        assert len(weights.labels) == weights.num_classes
+        assert weights.num_classes - len(set(weights.labels)) <= 1  # FineGYM's own list has two classes of one name
     assert re.fullmatch(r"([0-9a-f]{8}|[0-9a-f]{64})?", weights.sha256)
     assert weights.license
     assert weights.paper.startswith("https://")

@@ -23,7 +23,7 @@ from .models._index import TASK_OF
 from .models._registry import list_models
 from .weights import tables
 from .weights.tables import WEIGHTS, get_weights, list_pretrained
-from .weights.types import AudioConfig, DataConfig, Weights
+from .weights.types import AnyConfig, AudioConfig, DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig, Weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +90,29 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--fps", type=float, default=2.0, metavar="N", help="frames a second of --stream (%(default)s)"
     )
+    command.add_argument("--draw", metavar="OUT.mp4", help="write the video with its classes, and skeletons if found")
+    command.add_argument(
+        "--task",
+        choices=("recognition", "localization"),
+        default="recognition",
+        help="localization: what happens when in long videos, or in files of their features",
+    )
+    command.add_argument("--features", metavar="NAME", help="of localization: the network that takes the features")
+    command.add_argument("--duration", type=float, metavar="S", help="of localization: seconds of a file of features")
+    command.add_argument("--min-score", type=float, default=0.0, metavar="P", help="of localization (%(default)s)")
+    command.add_argument("--timeline", metavar="PICTURE", help="of localization: draw the segments of one video")
     command.add_argument("--json", action="store_true", help="print a JSON list; with --stream an object a line")
+
+    command = commands.add_parser("extract", help="write features of videos, for localization")
+    command.set_defaults(run=_extract)
+    command.add_argument("model", metavar="MODEL", help="a recognition network, as for predict --model")
+    command.add_argument("videos", nargs="+", metavar="VIDEOS", help="a folder, or files")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="for the files of features")
+    command.add_argument("--every", type=int, default=16, metavar="N", help="frames between features (%(default)s)")
+    command.add_argument("--format", choices=("npy", "h5"), default="npy", help="%(default)s if nothing is said")
+    command.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips at once (%(default)s)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
+    command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
 
     command = commands.add_parser("list", help="list the models")
     command.set_defaults(run=_list)
@@ -172,11 +194,18 @@ def _predict(args: argparse.Namespace) -> int:
         raise InputError("no video given: name a file, or --sample for the clip that comes with vidhub.")
     if args.stream:
         return _predict_stream(args, files)
+    if args.draw and len(files) > 1:
+        raise InputError("--draw takes one video.")
+    if args.task == "localization":
+        return _predict_segments(args, files)
     from .engine.predict import predict
 
+    model, seen = args.model, files
+    if args.draw:
+        model, seen = _look_once(args, files)
     results = predict(
-        args.model,
-        files,
+        model,
+        seen,
         topk=args.topk,
         views=args.views,
         device=args.device,
@@ -192,9 +221,24 @@ def _predict(args: argparse.Namespace) -> int:
         _print_json([prediction.to_dict() for prediction in predictions])
     elif predictions:
         print("\n\n".join(f"{p.source}\n{p}" if len(files) > 1 else str(p) for p in predictions))
+    if args.draw and predictions:
+        from .engine.drawing import draw_prediction
+
+        poses, layout = (None, "coco") if seen is files else (seen[0], model.data_config.layout)
+        draw_prediction(files[0], args.draw, predictions[0], poses, layout)
     for error in failures:
         _complain(error)
     return 2 if failures else 0
+
+
+def _look_once(args: argparse.Namespace, files: list[str]) -> tuple[Any, list[Any]]:
+    """The network and, if it takes skeletons, those in the video: they are drawn too, and found only once."""
+    from .engine.poses import poses_for
+    from .models._factory import create_model
+
+    model = create_model(args.model or tables.EMBEDDED, pretrained=True)
+    poses = poses_for(model, files[0], args.views, args.device)
+    return model, files if poses is None else [poses]
 
 
 def _predict_stream(args: argparse.Namespace, files: list[str]) -> int:
@@ -210,6 +254,50 @@ def _predict_stream(args: argparse.Namespace, files: list[str]) -> int:
             best = zip(prediction.scores, prediction.labels, strict=True)
             print(f"{seconds:7.1f} s  " + "  ".join(f"{score:.3f} {label}" for score, label in best), flush=True)
     return 0
+
+
+def _predict_segments(args: argparse.Namespace, files: list[str]) -> int:
+    if args.model is None:
+        raise InputError("--task localization needs --model, a localization network: local-dir:runs/mine, for example.")
+    if args.timeline and len(files) > 1:
+        raise InputError("--timeline draws one video: name one.")
+    from .engine.localization import predict_segments
+    from .models._factory import create_model
+
+    model, found, failures = create_model(args.model, pretrained=True), [], 0
+    options = {name: getattr(args, name) for name in ("features", "duration", "topk", "min_score", "device")}
+    for file in files:
+        try:
+            found.append(predict_segments(model, file, batch_size=args.batch_size, **options))
+        except (VidhubError, OSError) as error:
+            failures += 1
+            _complain(error)
+    if args.timeline and found:
+        from .engine.timeline import draw_timeline
+
+        draw_timeline(found[0], args.timeline)
+    if args.json:
+        _print_json([prediction.to_dict() for prediction in found])
+        return 2 if failures else 0
+    for prediction in found:
+        if len(files) > 1:
+            print(prediction.source)
+        rows = zip(prediction.segments, prediction.scores, prediction.labels, strict=True)
+        _print_table(
+            [{"start": f"{a:.2f}", "end": f"{b:.2f}", "score": f"{s:.3f}", "label": label} for (a, b), s, label in rows]
+        ) if prediction.segments else print("no segments")
+    return 2 if failures else 0
+
+
+def _extract(args: argparse.Namespace) -> int:
+    from .engine.extract import extract
+
+    videos = args.videos[0] if len(args.videos) == 1 else args.videos
+    options = {name: getattr(args, name) for name in ("every", "format", "batch_size", "device", "dtype")}
+    failures = extract(args.model, videos, args.out, **options)
+    for failure in failures:
+        _note(f"vidhub: not extracted: {failure}")
+    return 2 if failures else 0
 
 
 def _tell_default(file: str) -> None:
@@ -261,7 +349,9 @@ def _weights_cells(weights: Weights) -> dict[str, str]:
     return {
         "weights": weights.name,
         "params": _millions(weights.num_params),
-        "frames": f"{config.num_frames}x{config.stride}" if isinstance(config, DataConfig) else "-",
+        "frames": f"{config.num_frames}x{config.stride}"
+        if isinstance(config, DataConfig)
+        else str(getattr(config, "num_frames", "-")),
         "dataset": weights.dataset or "-",
         "top-1": f"{weights.metrics['top1']:.1f}" if "top1" in weights.metrics else "-",
         "licence": weights.license or "-",
@@ -307,9 +397,15 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
-def _input_lines(config: DataConfig | AudioConfig) -> dict[str, str]:
+def _input_lines(config: AnyConfig) -> dict[str, str]:
+    if isinstance(config, SegmentConfig):
+        return {"features": config.summary}
+    if isinstance(config, DetectionConfig):
+        return {"clip": config.summary}
     if isinstance(config, AudioConfig):
         return {"sound": f"{config.summary}, {config.fmin:g} to {config.fmax:g} Hz, of {config.sample_rate} Hz mono"}
+    if isinstance(config, SkeletonConfig):
+        return {"skeletons": f"{config.summary}, normalised {config.normalize!r}"}
     rate = f" at {config.target_fps:g} frames a second" if config.target_fps else ""
     resize = f"short side {config.resize}" if isinstance(config.resize, int) else "{}x{}".format(*config.resize)
     mean, std = (" ".join(f"{v:.4g}" for v in values) for values in (config.mean, config.std))
@@ -321,13 +417,17 @@ def _input_lines(config: DataConfig | AudioConfig) -> dict[str, str]:
 
 
 def _weights_lines(weights: Weights) -> dict[str, str]:
-    clips, crops = weights.data_config.views
+    config, classes = weights.data_config, f"{weights.num_classes} classes" if weights.num_classes else "no classes"
+    views = {}
+    if not isinstance(config, SegmentConfig):
+        clips, crops = config.views
+        views["test views"] = f"{clips}x{crops} (clips x crops), averaged by {config.average}"
     metrics = ", ".join(f"{name} {value:g} %" for name, value in weights.metrics.items())
     return {
         "weights": weights.name + (" (the default)" if weights is _published(weights.arch)[0] else ""),
         "accuracy": metrics or "none published",
-        "test views": f"{clips}x{crops} (clips x crops), averaged by {weights.data_config.average}",
-        "dataset": f"{weights.dataset or 'unnamed'}, {weights.num_classes} classes",
+        **views,
+        "dataset": f"{weights.dataset or 'unnamed'}, {classes}",
         "licence": weights.license or "not stated",
         "commercial use": "yes" if weights.commercial_use else "no",
         "paper": weights.paper or "none",
@@ -371,6 +471,14 @@ def _eval(args: argparse.Namespace) -> int:
     elif args.root is None:
         raise InputError("vidhub eval takes MODEL DATASET ROOT, or --fuse with the folders of earlier evals.")
     else:
+        from .datasets.catalog import dataset_info
+
+        if dataset_info(args.dataset).task == "localization":
+            from .engine.localization import measure_localizer
+
+            scores = measure_localizer(args.model, args.dataset, args.root, args.split, args.device)
+            _print_json(scores) if args.json else print(_scores_line(scores))
+            return 0
         options = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype")
         result = evaluate(args.model, args.dataset, args.root, **{name: getattr(args, name) for name in options})
     if int(os.environ.get("RANK", 0)) == 0:
@@ -460,12 +568,13 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+_NUMBERS = {"params", "frames", "top-1", "classes", "records", "published", "missing", "start", "end", "score"}
+
+
 def _print_table(rows: list[dict[str, str]]) -> None:
     """One row a line under the column names; columns of numbers stand to the right."""
     rows = [dict(zip(rows[0], rows[0], strict=True)), *rows]
-    right = {
-        key for key in rows[0] if key in ("params", "frames", "top-1", "classes", "records", "published", "missing")
-    }
+    right = _NUMBERS & rows[0].keys()
     widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
     for row in rows:
         cells = [text.rjust(widths[key]) if key in right else text.ljust(widths[key]) for key, text in row.items()]

@@ -14,7 +14,7 @@ from .archives import SEPARATOR
 from .check import CheckReport, check_videos, read_bad_files, write_bad_files
 from .dataset import RecordDataset, VideoDataset
 from .info import DatasetInfo
-from .records import VideoRecord
+from .records import PoseRecord, VideoRecord
 
 _MODULES = ("recognition", "lists", "localization", "detection", "skeleton", "audio")
 BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
@@ -59,7 +59,7 @@ def create_dataset(
         options: of the data set's parse function.
 
     Returns:
-        A ``VideoDataset`` for recognition, else a ``RecordDataset``.
+        A ``VideoDataset`` for recognition, of videos or skeletons, else a ``RecordDataset``.
 
     Raises:
         UnknownNameError: no such data set or split.
@@ -79,8 +79,8 @@ def create_dataset(
     listed = root / BAD_FILES if bad_files is True else bad_files
     if listed and (bad_files is not True or Path(listed).exists()):
         bad = read_bad_files(listed)
-        records = [record for record in records if record.path not in bad]
-    if (records and isinstance(records[0], VideoRecord)) or info.task == "recognition":
+        records = [record for record in records if getattr(record, "path", None) not in bad]
+    if (records and isinstance(records[0], (VideoRecord, PoseRecord))) or info.task in ("recognition", "skeleton"):
         return VideoDataset(records, transform, classes=classes, categories=categories)
     return RecordDataset(records, transform, classes=classes)
 
@@ -145,7 +145,7 @@ def check_dataset(
     records: dict[str, VideoRecord] = {}
     for part in splits:
         data = create_dataset(name, root, part, bad_files=False)
-        if not isinstance(data, VideoDataset):
+        if not isinstance(data, VideoDataset) or (data.records and isinstance(data.records[0], PoseRecord)):
             raise InputError(f"{name!r} is not a data set of videos, so there is nothing to decode.")
         records |= {record.name: record for record in data.records}
     report = check_videos(list(records.values()), workers=workers, full=full)

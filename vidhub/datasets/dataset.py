@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -20,18 +21,19 @@ from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
 from .audio_io import AudioReader
 from .flow import FlowReader, has_stored_flow
-from .records import Label, VideoRecord
+from .records import Label, PoseRecord, VideoRecord
+from .skeleton import load_keypoints
 from .video_io import VideoReader
 
 
 class VideoDataset(Dataset):
-    """Labelled videos.
+    """Labelled videos, or the skeletons in them.
 
     ``dataset[i]`` is ``(clip, target)``. The clip is what ``transform`` makes of the video: of ``create_transform``
     (C, T, H, W), or (V, C, T, H, W) in evaluation; of its sound or its optical flow where the network takes that. Any
-    other callable gets all frames as uint8 (T, 3, H, W); without a transform these
-    frames come out. The target is an int64 class, -1 without a label; for several labels float32
-    (num_classes,) of zeros and ones; for labels by category the same, with NaN for the categories not annotated.
+    other callable gets all frames as uint8 (T, 3, H, W), of skeletons the record; without a transform these come out.
+    The target is an int64 class, -1 without a label; for several labels float32 (num_classes,) of zeros and ones;
+    for labels by category the same, with NaN for the categories not annotated.
 
     Args:
         records: of a parse function; ``create_dataset`` calls one.
@@ -46,7 +48,7 @@ class VideoDataset(Dataset):
 
     def __init__(
         self,
-        records: Sequence[VideoRecord],
+        records: Sequence[VideoRecord] | Sequence[PoseRecord],
         transform: Any = None,
         *,
         classes: Sequence[str] = (),
@@ -75,12 +77,19 @@ class VideoDataset(Dataset):
                     return clip, mirrored.get(target, target) if mirror else target
                 return apply_transform(self.transform, reader), target
         except VideoError as error:
-            path = self.records[index].path
+            path = getattr(self.records[index], "path", self.records[index].name)
             raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None
 
     def open(self, index: int) -> VideoReader | VideoPart | AudioReader | FlowReader:
-        """A reader of video ``index``, or of its sound or optical flow where the transform takes that."""
+        """A reader of video ``index``, or of its sound or optical flow where the transform takes that.
+
+        Skeletons are read here: a context that gives the record.
+        """
         record, modality = self.records[index], getattr(self.transform, "modality", "video")
+        if isinstance(record, PoseRecord):
+            return nullcontext(load_keypoints(record, by_person=True))
+        if modality == "skeleton":
+            raise InputError(f"{record.path!r} is a video, and this network takes skeletons: use a data set of those.")
         if modality == "audio":
             return AudioReader(_source(record), start=record.start, end=record.end)
         if modality == "flow" and has_stored_flow(record.path):
@@ -191,6 +200,8 @@ def apply_transform(transform: Any, reader: VideoReader | VideoPart) -> Any:
     """What ``transform`` makes of a video; see ``VideoDataset``."""
     if hasattr(transform, "load"):
         return transform.load(reader)
+    if isinstance(reader, PoseRecord):
+        return reader if transform is None else transform(reader)
     frames = reader.get_frames(range(reader.num_frames))
     return frames if transform is None else transform(frames)
 
@@ -277,11 +288,11 @@ def _check_label(record: VideoRecord, num_classes: int, categories: dict[str, in
     if isinstance(label, dict):
         for name, tags in label.items():
             if name in categories and not all(0 <= tag < categories[name] for tag in tags):
-                raise InputError(f"{record.path!r} has tags {tags}, but {name!r} has {categories[name]} of them.")
+                raise InputError(f"{record.name!r} has tags {tags}, but {name!r} has {categories[name]} of them.")
     elif label is not None and num_classes:
         for value in (label,) if isinstance(label, int) else label:
             if not 0 <= value < num_classes:
-                raise InputError(f"{record.path!r} is of class {value}, but there are {num_classes} classes.")
+                raise InputError(f"{record.name!r} is of class {value}, but there are {num_classes} classes.")
 
 
 def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -> Tensor:

@@ -259,7 +259,37 @@ def parse_salads50(root: Path, split: str, *, fold: int = 1, leave_background: b
     return Parsed(chosen, tuple(classes))
 
 
+def parse_own_segments(
+    root: Path, split: str, *, annotation: str = "annotations.json", folder: str = "features", file_name: str = "{}.npy"
+) -> Parsed:
+    """A JSON file of one's own in any layout of :func:`read_segments`, and a folder of features or videos.
+
+    Videos that have a "subset" belong to that split, others to all. Classes are in the order of their names.
+    """
+    path = root / annotation
+    known = [str(video.get("subset", "")) for video in _videos(read_json(path))]
+    records = read_segments(path, folder=root / folder, file_name=file_name, subset=split if any(known) else None)
+    every = read_segments(path) if any(known) else records
+    return Parsed(records, tuple(sorted({label for record in every for label in record.labels})))
+
+
+def _videos(content: Any) -> list[dict[str, Any]]:
+    content = content.get("database", content) if isinstance(content, dict) else {}
+    return [video for video in content.values() if isinstance(video, dict)] if isinstance(content, dict) else []
+
+
 DATASETS = (
+    DatasetInfo(
+        name="segments",
+        title="Segments of one's own",
+        task="localization",
+        parse=parse_own_segments,
+        splits=(),
+        homepage="https://github.com/activitynet/ActivityNet",
+        license="one's own",
+        layout='annotations.json: {video: {"duration_second", "subset", "annotations": [{"segment", "label"}]}}\n'
+        "features/VIDEO.npy: (steps, channels), as vidhub extract writes them",
+    ),
     DatasetInfo(
         name="activitynet",
         title="ActivityNet 1.3",

@@ -23,6 +23,7 @@ from .._files import write_whole
 from ..datasets.archives import SEPARATOR
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import VideoDataset
+from ..datasets.records import VideoRecord
 from ..errors import InputError, VideoError, VidhubError, in_one_line
 from ..metrics import classification as metrics
 from ..models._factory import create_model
@@ -439,6 +440,8 @@ def _class_name(classes: Sequence[str], index: int) -> str:
 
 def _middle_frame(data: VideoDataset, index: int) -> np.ndarray | None:
     """uint8 (H, W, 3), short side 160."""
+    if not isinstance(data.records[index], VideoRecord):
+        return None
     try:
         with data.with_transform(None).open(index) as reader:  # pictures, whatever the network takes
             frames = reader.get_frames([reader.num_frames // 2], size=160)

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models._factory import create_model
-from ..weights.types import AudioConfig, DataConfig
+from ..weights.types import AnyConfig
 
 
 class Cost(NamedTuple):
@@ -17,7 +17,7 @@ class Cost(NamedTuple):
     num_params: int
     multiply_adds: int  # of one view; convolutions and matrix products alone, as published tables count
     view: tuple[int, ...]  # of the published test: (C, T, H, W), or (1, T, F) of sound
-    data_config: DataConfig | AudioConfig
+    data_config: AnyConfig
 
 
 def cost_of(name: str) -> Cost:

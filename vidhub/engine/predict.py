@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -22,8 +22,10 @@ from ..errors import InputError, VidhubError
 from ..models._factory import create_model
 from ..transforms.audio import AudioTransform
 from ..transforms.factory import VideoTransform, create_transform
+from ..transforms.poses import SkeletonTransform
 from ..weights import tables
 from ..weights.types import DataConfig
+from .poses import KeypointRCNN, PoseEstimator, as_poses
 from .scoring import Loaded, group_views, score_videos
 
 _AHEAD = 2  # videos that are decoded while the network is busy
@@ -59,6 +61,7 @@ def predict(
     progress: bool | None = None,
     labels: Sequence[str] | None = None,
     errors: Literal["raise", "return"] = "raise",
+    poses: PoseEstimator | None = None,
 ) -> Prediction | list[Prediction]:
     """Name what happens in videos.
 
@@ -68,6 +71,8 @@ def predict(
         sources: one video or a list of them: path, URL, folder of frame images, bytes, binary file, ``VideoReader``,
             uint8 array (T, H, W, 3) or uint8 tensor (T, 3, H, W). What has no clock counts as 30 frames a second. Audio
             networks hear the sound track of a file, networks of two channels see the optical flow: see ``FlowReader``.
+            For networks on skeletons also stored ones: a ``PoseRecord``, a dictionary with "keypoint" (persons, frames,
+            joints, 2 or 3) and "keypoint_score", or a JSON file, see ``read_pose_json``.
         topk: how many classes to return; all of them if there are fewer.
         views: None for one clip from the middle, "test" for the protocol of the published score, a number of clips, or
             (clips, crops); see ``create_transform``.
@@ -77,6 +82,7 @@ def predict(
         batch_size: views that go through the network at once.
         progress: show a bar on stderr; None: for several videos, if stderr is a terminal.
         labels: class names that replace the model's, ``model.num_classes`` of them.
+        poses: finds skeletons in frames: uint8 (n, 3, H, W) -> a ``Persons`` for each of them; None: ``KeypointRCNN``.
         errors: "return" puts the error of a video that cannot be read in the place of its prediction and goes on.
 
     Returns:
@@ -97,6 +103,8 @@ def predict(
     names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)
+    if isinstance(transform, SkeletonTransform):
+        transform = _FromVideo(transform, device, poses)
 
     several = isinstance(sources, (list, tuple))
     videos = sources if several else [sources]
@@ -163,6 +171,9 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
         except (VidhubError, OSError) as error:
             return error
 
+    if isinstance(transform, _FromVideo):  # which is busy with a network of its own
+        yield from ((source, _or_error(transform.load, source)) for source in sources)
+        return
     pool, waiting = ThreadPoolExecutor(_AHEAD), deque()
     try:
         for source in sources:
@@ -175,6 +186,31 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
             yield source, future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _or_error(load: Callable[[Any], Tensor], source: Any) -> Tensor | VidhubError | OSError:
+    try:
+        return load(source)
+    except (VidhubError, OSError) as error:
+        return error
+
+
+class _FromVideo:
+    """A skeleton transform that takes videos too; the network that finds the skeletons is made when it is needed."""
+
+    def __init__(self, transform: SkeletonTransform, device: torch.device, estimator: PoseEstimator | None):
+        self.transform, self.device, self.estimator = transform, device, estimator
+
+    def load(self, source: Any) -> Tensor:
+        config = self.transform.config
+        return self.transform.load(
+            as_poses(source, config.layout, config.num_frames * self.transform.num_clips, self._estimator)
+        )
+
+    def _estimator(self) -> PoseEstimator:
+        if self.estimator is None:
+            self.estimator = KeypointRCNN(device=self.device)
+        return self.estimator
 
 
 def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:

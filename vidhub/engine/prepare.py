@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +16,16 @@ from torch.utils.data import Dataset, default_collate
 
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
+from ..datasets.records import PoseRecord
+from ..datasets.skeleton import load_keypoints
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
-from ..weights.types import DataConfig
-from . import losses
+from ..transforms.poses import SkeletonTransform
+from ..weights.skeletons import LAYOUTS
+from ..weights.types import DataConfig, SegmentConfig, SkeletonConfig
+from . import localization, losses
+from .extract import read_settings
 from .recipe import Recipe
 
 _LOSSES = {
@@ -77,10 +83,25 @@ def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | Re
 def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     """The recipe's network with a class for each of the training set, and its data configuration."""
     args = dict(recipe.model_args)
-    if getattr(train_set, "num_classes", 0):
+    if localization.is_localization(train_set):
+        args = {**localization.network_arguments(recipe.model, train_set), **args}
+    elif getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
+    records = getattr(train_set, "records", ())
+    if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
+        recipe = fit_skeletons(recipe, records)
+        config = changed_skeletons(create_model(recipe.model).data_config, recipe)
+        args = {**skeleton_args(config), **args}
+        if records and not args.get("num_classes"):  # files without class names
+            args["num_classes"] = 1 + max(record.label for record in records)
     model = create_model(recipe.model, recipe.pretrained, **args)
+    if isinstance(model.data_config, SkeletonConfig):
+        model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
+    if isinstance(model.data_config, SegmentConfig):
+        made = read_settings(Path(train_set.records[0].path).parent)
+        if made:
+            model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
     if isinstance(model.data_config, DataConfig):
         model.data_config = changed_data_config(model.data_config, recipe)
         model.data_config = replace(model.data_config, flip_labels=mirrored_classes(model.labels or ()))
@@ -114,6 +135,53 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
     return replace(config, **changes)
 
 
+def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
+    """The recipe with the layout that has as many joints as the data's skeletons, unless it names one.
+
+    Raises:
+        InputError: no layout has.
+    """
+    if "layout" in recipe.skeleton or not records:
+        return recipe
+    record = load_keypoints(records[0], by_person=True)
+    joints = record.keypoints.shape[2]
+    found = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]
+    if not found:
+        raise InputError(f"no known skeleton layout has {joints} joints: give its edges as skeleton.layout.")
+    return replace(recipe, skeleton={**recipe.skeleton, "layout": found[0]})
+
+
+def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
+    """``config`` with the recipe's skeletons, frames, size and views.
+
+    Raises:
+        InputError: the network takes no skeletons, or the recipe changes what they do not have.
+    """
+    if not isinstance(config, SkeletonConfig):
+        raise InputError(f"skeleton is for networks on skeletons, and {recipe.model!r} is none: leave it out.")
+    changes = {name: getattr(recipe, name) for name in ("num_frames", "size") if getattr(recipe, name)}
+    if isinstance(recipe.views, tuple):
+        changes["views"] = recipe.views
+    changes |= {k: _tuples(v) for k, v in recipe.skeleton.items()}
+    if isinstance(changes.get("streams"), str):
+        changes["streams"] = (changes["streams"],)
+    try:
+        return replace(config, **changes)
+    except TypeError as error:
+        raise InputError(f"skeleton in the recipe: {str(error).split('__init__() ')[-1]}.") from None
+
+
+def skeleton_args(config: SkeletonConfig) -> dict[str, Any]:
+    """The arguments of a network that takes skeletons like these."""
+    if config.kind != "coordinates":
+        return {"in_chans": config.view_shape[0]}
+    return {"layout": config.layout, "in_chans": config.view_shape[-1]}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
 def fit_network(model: nn.Module, train_set: Dataset) -> None:
     """Name the classes of a network of one's own as the training set does.
 
@@ -134,11 +202,16 @@ def with_transforms(
 ) -> tuple[Dataset, Dataset | None]:
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
+    if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
+        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames)
+        return opened, val_set and localization.open_features(val_set, model)
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)
     if isinstance(train_set, VideoDataset) and train_set.transform is None:
         transform = create_transform(config, training=True, repeats=recipe.repeats, **recipe.augment)
+        if isinstance(transform, SkeletonTransform):
+            transform = replace(transform, late=config.kind != "coordinates")
         train_set = train_set.with_transform(transform)
     if isinstance(val_set, VideoDataset) and val_set.transform is None:
         val_set = val_set.with_transform(create_transform(config, views=recipe.views))

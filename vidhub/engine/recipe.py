@@ -36,10 +36,12 @@ class Recipe:
     train_split: str = "train"
     val_split: str = "val"  # "": no validation
     dataset_args: dict[str, Any] = field(default_factory=dict)
-    num_frames: int | None = None  # changes to the network's own data configuration
+    # changes to the network's own data configuration; of features, num_frames is the longest part to train on
+    num_frames: int | None = None
     stride: int | None = None
     size: int | None = None
     resize: int | None = None
+    skeleton: dict[str, Any] = field(default_factory=dict)  # the same for skeletons: layout, streams, normalize, ...
     augment: dict[str, Any] = field(default_factory=dict)  # of `create_transform(training=True)`
     repeats: int = 1  # random clips of each video that is decoded (repeated augmentation)
     balance: bool = False  # draw every class equally often

@@ -25,11 +25,12 @@ from tqdm.auto import tqdm
 
 from .._files import write_whole
 from ..datasets.dataset import VideoDataset, class_balanced_weights
+from ..datasets.features import FeatureDataset, collate_features
 from ..errors import InputError, VideoError, VidhubError
 from ..models._hub import save_checkpoint
 from ..transforms.mixing import random_mix
 from ..weights.files import write_safetensors
-from . import prepare
+from . import localization, prepare
 from .checkpoints import list_states, load_state, save_state
 from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
 from .loading import Batch, training_loader
@@ -150,6 +151,10 @@ class _Run:
         else:
             prepare.fit_network(model, train_set)
         train_set, val_set = prepare.with_transforms(recipe, model, train_set, val_set)
+        if isinstance(train_set, FeatureDataset):
+            loss, collate = loss or localization.segment_loss, collate or collate_features
+            if val_set is not None:
+                validate = validate or localization.validation(val_set, localization.thresholds_of(recipe.dataset))
         self.train_set, self.val_set, self.custom_validate = train_set, val_set, validate
         self.can_validate = bool(validate or isinstance(val_set, VideoDataset))
         self.loss = loss or prepare.classification_loss(recipe, train_set)
@@ -209,6 +214,8 @@ class _Run:
         for part in range(recipe.accumulate):
             batch = self._next_batch()
             data = send_to_device(batch.data, self.accelerator.device, non_blocking=True)
+            if draw := getattr(getattr(self.train_set, "transform", None), "draw_batch", None):
+                data = (draw(data[0]), *data[1:])
             if recipe.mixup or recipe.cutmix:
                 data = self._mix(data, self.state.step * recipe.accumulate + part)
             last = part == recipe.accumulate - 1

@@ -33,8 +33,8 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     if hasattr(model, "adapt_state_dict"):  # position embeddings, for other frames and sizes
         state = model.adapt_state_dict(state)
     own = model.state_dict()
-    prefix = f"{_classifier_name(model)}."
-    classifier = {k for k in own if k.startswith(prefix)}
+    prefix = _classifier_prefix(model)
+    classifier = {k for k in own if prefix and k.startswith(prefix)}
     if new_classifier:
         state = {k: v for k, v in state.items() if not k.startswith(prefix)} | {k: own[k] for k in classifier}
         if classifier:
@@ -60,9 +60,12 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     model.load_state_dict(state, strict=True)
 
 
-def _classifier_name(model: nn.Module) -> str:
+def _classifier_prefix(model: nn.Module) -> str:
+    """What the names of the classifier's weights begin with; "" where a network knows no classes."""
+    if not hasattr(model, "get_classifier"):
+        return ""
     classifier = model.get_classifier()
-    return next(name for name, module in model.named_modules() if module is classifier)
+    return next(f"{name}." for name, module in model.named_modules() if module is classifier)
 
 
 def _describe(model: nn.Module) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import InputError, WeightsError
 from ..weights.resolve import fetch_state_dict
 from ..weights.tables import WEIGHTS, get_weights
-from ..weights.types import AudioConfig, DataConfig, Weights
+from ..weights.types import AnyConfig, DataConfig, SegmentConfig, SkeletonConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
@@ -69,14 +69,16 @@ def create_model(
             f"no weights are published for {arch!r}: create it with pretrained=False, or pass checkpoint_path."
         )
     if weights and (tag or pretrained is True or checkpoint_path):
-        kwargs = {**weights.kwargs, "num_classes": weights.num_classes, **kwargs}
+        kwargs = {**weights.arguments, **kwargs}
 
     try:
         model = build(**kwargs)
     except TypeError as error:
         raise InputError(f"cannot build {arch!r}: {str(error).split('__init__() ')[-1]}.") from None
     model.arch = arch
-    model.config = {**kwargs, "num_classes": model.num_classes}
+    model.config = dict(kwargs)
+    if hasattr(model, "get_classifier"):
+        model.config["num_classes"] = model.num_classes
     model.data_config = _data_config(model, weights, kwargs)
     model.weights = None
     model.labels = None
@@ -95,9 +97,13 @@ def create_model(
     return FeatureExtractor(model, out_indices) if features_only else model
 
 
-def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> DataConfig | AudioConfig:
+def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
     """That of the weights, with the number of frames and the size that the network was asked to take."""
     config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+    if isinstance(config, SkeletonConfig) and hasattr(model, "layout"):
+        return config.fitting(model.layout, model.in_chans, model.num_persons)
+    if isinstance(config, SegmentConfig):
+        return replace(config, feature_dim=model.feature_dim, num_steps=getattr(model, "num_steps", None))
     if not isinstance(config, DataConfig):
         return config
     if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128

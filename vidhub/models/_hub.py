@@ -16,7 +16,7 @@ from .._files import write_whole
 from ..errors import InputError, VidhubError, WeightsError
 from ..weights.files import one_line, read_state_dict, write_safetensors
 from ..weights.resolve import tell_licence
-from ..weights.types import CONFIG_OF_TASK, Weights
+from ..weights.types import Weights, read_config
 from ._checkpoint import load_state_dict
 from ._index import TASK_OF
 from ._registry import entry_point
@@ -117,7 +117,7 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
         "library": "vidhub",
         "version": __version__,
         "arch": model.arch,
-        "kwargs": {**model.config, "num_classes": model.num_classes},
+        "kwargs": model.config | ({"num_classes": model.num_classes} if "num_classes" in model.config else {}),
         "num_classes": model.num_classes,
         "labels": labels,
         "data_config": asdict(model.data_config),
@@ -164,9 +164,9 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
         arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
         kwargs = {**config["kwargs"], **kwargs}
         entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
-        kind, weights = CONFIG_OF_TASK[TASK_OF[arch]], config["weights"]
-        data_config = kind(**config["data_config"])
-        weights = weights and Weights(**{**weights, "data_config": kind(**weights["data_config"])})
+        task, weights = TASK_OF[arch], config["weights"]
+        data_config = read_config(task, config["data_config"])
+        weights = weights and Weights(**{**weights, "data_config": read_config(task, weights["data_config"])})
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error

@@ -3,15 +3,22 @@
 # module: (task, names); `register_model` checks each entry point against it
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "acrn": ("detection", ("slowfast_r50_acrn_ava",)),
+    "actionformer": ("localization", ("actionformer",)),
+    "agcn": ("skeleton", ("agcn",)),
+    "bmn": ("localization", ("bmn",)),
+    "bsn": ("localization", ("bsn_tem", "bsn_pem")),
     "c3d": ("recognition", ("c3d",)),
+    "ctrgcn": ("skeleton", ("ctrgcn",)),
     "lfb": (
         "detection",
         ("slowonly_r50_lfb_max_ava", "slowonly_r50_lfb_avg_ava", "slowonly_r50_lfb_nl_ava"),
     ),
+    "msg3d": ("skeleton", ("msg3d",)),
     "mvit": (
         "recognition",
         ("mvit_v1_base", "mvit_v1_base_image", "mvit_v2_small", "mvit_v2_base", "mvit_v2_large"),
     ),
+    "posec3d": ("skeleton", ("posec3d_slowonly_r50", "posec3d_c3d", "posec3d_x3d")),
     "resnet3d": (
         "recognition",
         (
@@ -58,6 +65,8 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "s3d": ("recognition", ("s3d",)),
     "slowfast": ("recognition", ("slowfast_r50", "slowfast_r101", "slowfast_r101_r50")),
+    "ssn": ("localization", ("ssn_r50",)),
+    "stgcn": ("skeleton", ("stgcn", "stgcnpp")),
     "swin3d": ("recognition", ("swin3d_tiny", "swin3d_small", "swin3d_base", "swin3d_large")),
     "tanet": ("recognition", ("tanet_r50",)),
     "timesformer": (
@@ -66,6 +75,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tin": ("recognition", ("tin_r50",)),
     "tpn": ("recognition", ("tpn_slowonly_r50", "tpn_tsm_r50")),
+    "tridet": ("localization", ("tridet",)),
     "trn": ("recognition", ("trn_r50", "trn_single_r50")),
     "tsm": (
         "recognition",

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..weights.types import AudioConfig, DataConfig
+from ..weights.types import AnyConfig, AudioConfig, DataConfig, SkeletonConfig
 from . import sampling
 from ._random import uniform
 from .audio import AudioTransform
+from .poses import SkeletonTransform
 from .video import eval_views, train_clip
 
 
@@ -126,17 +127,19 @@ class VideoTransform:
             augmentation = self.augmentation if mirror is None else {**self.augmentation, "flip_prob": float(mirror)}
             parts = (frames[clip] for clip in clips.to(frames.device))
             views = [train_clip(part, **pixels, **augmentation, generator=generator) for part in parts]
-            return views[0] if self.repeats == 1 else torch.stack(views)
-        return eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
+            views = views[0] if self.repeats == 1 else torch.stack(views)
+        else:
+            views = eval_views(frames, clips, resize_to=self.resize, num_crops=self.num_crops, **pixels)
+        return views.flip(-4) if self.config.bgr else views
 
 
 def create_transform(
-    data_config: DataConfig | AudioConfig,
+    data_config: AnyConfig,
     training: bool = False,
     views: int | Literal["one", "test"] | tuple[int, int] | None = None,
     *,
     size: int | None = None,
-    area: tuple[float, float] = (0.08, 1.0),
+    area: tuple[float, float] | None = None,
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     hflip: float | None = None,
     color_jitter: float | tuple[float, float, float, float] | None = None,
@@ -144,7 +147,12 @@ def create_transform(
     erasing: float = 0.0,
     repeats: int = 1,
     same_frames: bool = False,
-) -> VideoTransform | AudioTransform:
+    rotate: float = 0.0,
+    scale: float = 0.0,
+    shift: float = 0.0,
+    crop_time: float = 1.0,
+    drop_joints: float = 0.0,
+) -> VideoTransform | AudioTransform | SkeletonTransform:
     """The transform of a checkpoint: ``create_transform(get_weights(name).data_config)``.
 
     Evaluation resizes, crops and normalises. ``views`` says how much of a video is looked at:
@@ -163,23 +171,33 @@ def create_transform(
 
     Training takes a random clip: random resized crop, flip, augmentation, normalisation.
 
-    Of an ``AudioConfig`` an ``AudioTransform`` is made; all arguments but the first three are for videos.
+    Of an ``AudioConfig`` an ``AudioTransform`` is made, of a ``SkeletonConfig`` a ``SkeletonTransform``: they take the
+    first three arguments, and for skeletons ``hflip``, ``area`` (of heatmaps) and the last five.
 
     Args:
         size: side of the crops instead of the configured one; ``data_config.resize`` changes in proportion.
-        area, ratio: limits of the random crop's fraction of the picture and of its width / height.
-        hflip: how often a clip is mirrored; None: half of them, or none where ``data_config.flip`` forbids it.
+        area, ratio: limits of the random crop's fraction of the picture and of its width / height; area None: 0.08
+            to 1, of heatmaps all.
+        hflip: how often a clip is mirrored; None: half of them, or none where ``data_config.flip`` forbids it, nor of
+            skeletons.
         color_jitter: strength of brightness, contrast, saturation and hue changes; one number is for the first three.
         rand_augment: number (as 2) and magnitude (0 to 30, as 9) of RandAugment's operations.
         erasing: how often a random box is erased.
         repeats: random clips of each video, which is decoded once for all of them (repeated augmentation).
         same_frames: these clips show the same frames.
+        rotate, scale, shift: largest turn in degrees, change of size and (2D) of place of skeletons; shift is in halves
+            of the picture.
+        crop_time: smallest part of a video that a clip of skeletons is from.
+        drop_joints: how often a joint of a skeleton is hidden.
 
     Raises:
         InputError: an argument of the wrong kind or value, or a crop larger than the resized frames.
     """
     if isinstance(data_config, AudioConfig):
         return _audio_transform(data_config, training, views)
+    if isinstance(data_config, SkeletonConfig):
+        changes = {"rotate": rotate, "scale": scale, "shift": shift, "crop_time": crop_time, "drop_joints": drop_joints}
+        return _skeleton_transform(data_config, training, views, hflip or 0.0, area or (1.0, 1.0), changes)
     if training and views is not None:
         raise InputError("views are for evaluation; training takes random clips.")
     if not _is_count(repeats) or (repeats > 1 and not training):
@@ -198,6 +216,7 @@ def create_transform(
     if not training and short < crop_size:
         raise InputError(f"frames resized to {resize} are smaller than the crop of {crop_size}.")
     hflip = (0.5 if data_config.flip else 0.0) if hflip is None else hflip
+    area = (0.08, 1.0) if area is None else area
     augmentation = _augmentation(area, ratio, hflip, color_jitter, rand_augment, erasing) if training else {}
     return VideoTransform(
         data_config,
@@ -220,6 +239,22 @@ def _audio_transform(config: AudioConfig, training: bool, views) -> AudioTransfo
     if not _is_count(clips):
         raise InputError(f"views of sound must be 'one', 'test', a number of clips, or (clips, 1), not {views!r}.")
     return AudioTransform(config, training, int(clips))
+
+
+def _skeleton_transform(config: SkeletonConfig, training: bool, views, hflip, area, changes) -> SkeletonTransform:
+    if training:
+        if not 0 < changes["crop_time"] <= 1 or not (0 <= hflip <= 1 and 0 <= changes["drop_joints"] <= 1):
+            raise InputError(
+                "crop_time is a part of the video above 0, hflip and drop_joints are probabilities up to 1."
+            )
+        return SkeletonTransform(config, True, hflip=hflip, area=tuple(area), **changes)
+    views = config.views if views == "test" else 1 if views in (None, "one") else views
+    clips, images = (views, 1) if _is_count(views) else views if isinstance(views, (tuple, list)) else (0, 0)
+    if not _is_count(clips) or images not in (1, 2):
+        raise InputError(
+            f"views of skeletons must be 'one', 'test', a number of clips, or (clips, 1 or 2), not {views!r}."
+        )
+    return SkeletonTransform(config, False, int(clips), mirrored=images == 2)
 
 
 def _protocol(config: DataConfig, views) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import unknown_name
+from .skeletons import LayoutLike, find_layout
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class DataConfig:
     target_fps: float | None = None
     average: Literal["prob", "score"] = "prob"  # what is averaged over views: probabilities, or logits
     activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: several classes at once
+    bgr: bool = False  # whether blue comes first in what the network takes; mean and std are of red, green, blue
     flip: bool = True  # whether training may mirror clips
     flip_labels: tuple[tuple[int, int], ...] = ()  # pairs of classes that a mirrored clip swaps
 
@@ -110,7 +112,115 @@ class DetectionConfig:
         return len(self.mean), self.num_frames, self.size, round(self.size * 4 / 3)
 
 
-CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig, "detection": DetectionConfig}
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+STREAMS: tuple[Stream, ...] = ("joint", "bone", "joint_motion", "bone_motion")
+
+
+@dataclass(frozen=True)
+class SkeletonConfig:
+    """How a network wants its skeletons: as coordinates, or as heatmaps. See ``transforms.skeleton``."""
+
+    kind: Literal["coordinates", "keypoint", "limb"] = "coordinates"  # the latter two: heatmaps of joints or of limbs
+    layout: str | tuple[tuple[int, int], ...] = "nturgb+d"  # name or edges; see `weights.skeletons`
+    num_frames: int = 100  # of a clip, spread over the whole video
+    streams: tuple[Stream, ...] = ("joint",)  # of coordinates
+    num_persons: int = 2
+    num_coords: int = 3  # x, y, z, or x, y, score
+    # 3d: turned upright and centred on the first frame; 2d: by the picture's size; box: by that of all joints
+    normalize: Literal["3d", "2d", "box", "none"] = "3d"
+    use_scores: bool = True  # False: all joints count as surely seen
+    size: int | None = None  # side of the heatmaps in pixels
+    keep_ratio: bool = True  # when the box around the persons becomes a heatmap
+    sigma: float = 0.6  # of the heatmaps' Gaussians, in pixels
+    views: tuple[int, int] = (10, 1)  # (clips, 2 with mirror images) of the published test
+    average: Literal["prob", "score"] = "prob"
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+
+    @property
+    def summary(self) -> str:
+        """What a view is, in words."""
+        name = self.layout if isinstance(self.layout, str) else "one's own"
+        if self.kind != "coordinates":
+            return f"{self.num_frames} {self.kind} heatmaps of {self.size}x{self.size} pixels, layout {name}"
+        streams = " and ".join(stream.replace("_", " ") for stream in self.streams)
+        return f"{streams} of {self.num_persons} skeletons over {self.num_frames} frames, layout {name}"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of one view: (M, T, V, C), or of heatmaps (V, T, H, W)."""
+        layout = find_layout(self.layout)
+        if self.kind == "coordinates":
+            return self.num_persons, self.num_frames, layout.num_joints, self.num_coords * len(self.streams)
+        channels = layout.num_joints if self.kind == "keypoint" else len(layout.shown_limbs)
+        return channels, self.num_frames, self.size, self.size
+
+    def fitting(self, layout: LayoutLike, in_chans: int, num_persons: int | None) -> SkeletonConfig:
+        """The same for a graph network of another layout, number of channels or fixed number of persons."""
+        config = replace(self, num_persons=num_persons or self.num_persons)
+        if layout != self.layout:
+            config = replace(config, layout=layout, normalize="2d" if find_layout(layout).scored else "3d")
+        if in_chans != config.num_coords * len(config.streams):
+            config = replace(config, num_coords=2 if in_chans == 2 else 3, streams=STREAMS[: max(in_chans // 3, 1)])
+        return config
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How a localization network wants a video's features, and what becomes of the segments it proposes.
+
+    Soft-NMS lowers the score of a segment whose overlap with a better one exceeds ``soft_nms_low`` plus the better
+    one's length (of the video's 1) times what ``soft_nms_high`` is more: see ``engine.postprocess``.
+    """
+
+    feature_dim: int = 400  # channels
+    num_steps: int | None = 100  # into which a video is rescaled; None: as many as there are; 0: proposals, one by one
+    boundary_ratio: float = 0.5  # of a segment's length, that belongs to its start and its end
+    soft_nms_alpha: float = 0.4
+    soft_nms_low: float = 0.5
+    soft_nms_high: float = 0.9
+    top_k: int = 100  # segments kept of a video
+    min_score: float = 0.0  # that a segment must have to be looked at
+    feature_model: str = ""  # of `vidhub extract`, by which a network's features were taken; "": not known
+    feature_every: int = 16  # frames of a step of those
+    voting: float = 0.0  # IoU from which the segments around a kept one move its boundaries; 0: they do not
+    frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
+
+    @property
+    def summary(self) -> str:
+        """What the network takes, in words."""
+        if self.num_steps == 0:
+            return f"descriptions of proposals by {self.feature_dim} numbers"
+        steps = "any number of" if self.num_steps is None else self.num_steps
+        return f"features of {self.feature_dim} channels and {steps} steps"
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """Of what a network takes: (C, T), or (C,) of a proposal. Any number of steps is taken to be 100."""
+        steps = 100 if self.num_steps is None else self.num_steps
+        return (self.feature_dim, steps) if steps else (self.feature_dim,)
+
+
+AnyConfig = DataConfig | AudioConfig | SkeletonConfig | SegmentConfig | DetectionConfig
+CONFIGS = {
+    "recognition": DataConfig,
+    "audio": AudioConfig,
+    "skeleton": SkeletonConfig,
+    "localization": SegmentConfig,
+    "detection": DetectionConfig,
+}
+
+
+def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
+    """The configuration that ``values`` (of ``dataclasses.asdict``) describes; localization on pixels has a clip's.
+
+    Raises:
+        TypeError: there is no such field.
+        KeyError: no such task.
+    """
+    kind = CONFIGS[task]
+    if kind is SegmentConfig and "num_frames" in values:
+        kind = DataConfig
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -120,8 +230,8 @@ class Weights:
     url: str  # the published address; "package:" for files inside the wheel
     arch: str
     tag: str
-    num_classes: int
-    data_config: DataConfig | AudioConfig | DetectionConfig
+    num_classes: int  # 0: the network knows no classes
+    data_config: AnyConfig
     num_params: int
     sha256: str = ""  # whole or leading hex digits; "" where the publisher gives none
     kwargs: dict[str, Any] = field(default_factory=dict)  # constructor arguments that differ from the entry point's
@@ -137,6 +247,11 @@ class Weights:
     def name(self) -> str:
         """``arch.tag``."""
         return f"{self.arch}.{self.tag}"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """With which the entry point builds the network that the file fits."""
+        return {**self.kwargs, "num_classes": self.num_classes} if self.num_classes else self.kwargs
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -93,6 +93,9 @@ class Recognizer(nn.Module):
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
         """The last feature map and those of the stages in ``indices`` (None: all; n: the last n), in stage order."""
         self._check_input(x)
+        return self._run_stages(x, indices)
+
+    def _run_stages(self, x: Tensor, indices: int | list[int] | None) -> tuple[Tensor, list[Tensor]]:
         wanted = self.stage_indices(indices)
         maps = []
         for i, name in enumerate(self.stages):

@@ -18,7 +18,7 @@ Rules = Sequence[tuple[str, str | None]]
 
 # how a source is told from its keys: any key that matches; the first source counts
 _SOURCES = (
-    (r"(backbone|cls_head)\.", mmaction2),
+    (r"(backbone|cls_head|x_1d_b)\.", mmaction2),
     (r"(timesformer|videomae|vivit|vjepa2)\.", huggingface),
     (r"stem\.0\.|features\.0\.|conv_proj\.", torchvision),
     (r"patch_embed\.proj\.", videomae),

@@ -92,6 +92,18 @@ def renumber(state: dict[str, Tensor], pattern: str, name: str, change: int) -> 
     return {re.sub(pattern, lambda m: "backbone." + name.format(int(m[1]) + change), k): v for k, v in state.items()}
 
 
+def graph_stages(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Blocks counted through, "gcn.N", as those of stages, "layerS.N": a block that changes shape starts a stage."""
+    blocks = sorted({int(key.split(".")[2]) for key in state if key.startswith("backbone.gcn.")})
+    names, stage, number = {}, 1, 0
+    for block in blocks:
+        if f"backbone.gcn.{block}.residual.conv.weight" in state:
+            stage, number = stage + 1, 0
+        names[block] = f"layer{stage}.{number}."
+        number += 1
+    return {re.sub(r"^backbone\.gcn\.(\d+)\.", lambda m: names[int(m[1])], key): v for key, v in state.items()}
+
+
 def csn_blocks(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """CSN's list of (convolution, norm) modules: the last norm is the block's second one."""
     preserved = any(".conv2.1.conv." in key for key in state)
@@ -117,7 +129,30 @@ def slow_before_fast(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**state, "head.fc.weight": torch.cat((slow, fast), 1)}
 
 
+_GRAPH = [
+    (r"^cls_head\.fc(?:_cls)?\.", "head.fc."),  # the latter in PYSKL
+    (r"^backbone\.data_bn\.", "data_bn."),
+    (r"^backbone\.A$", None),
+    (r"\.gcn\.PA$", ".gcn.importance"),
+    (r"\.gcn\.conv_a\.", ".gcn.query."),
+    (r"\.gcn\.conv_b\.", ".gcn.key."),
+    (r"\.gcn\.conv_d\.", ".gcn.value."),
+    (r"\.tcn\.branches\.(\d)\.3\.conv\.", r".tcn.branches.\1.3."),
+]
+
 RULES = {
+    "BMN": [
+        (r"^(sample_mask|bm_mask)$", None),  # computed
+        (r"^x_1d_b\.", "base."),
+        (r"^x_1d_s\.", "start."),
+        (r"^x_1d_e\.", "end."),
+        (r"^x_1d_p\.", "proposal."),
+        (r"^x_3d_p\.0\.", "matching.conv."),
+        (r"^x_2d_p\.", "map."),
+    ],
+    "PoseSlowOnly": _RESNET3D,
+    "STGCN": _GRAPH,
+    "AGCN": _GRAPH,
     "ResNet3D": _RESNET3D,
     "FrameModel": _FRAMES,
     "TSM": _FRAMES,
@@ -134,6 +169,12 @@ RULES = {
         (r"\.tam\.L\.", ".conv2.temporal.weight."),
         (r"\.block\.conv2\.conv\.", ".conv2.wrapped."),
         (r"\.block\.", "."),
+        *_FRAMES,
+    ],
+    "SSN": [
+        (r"^cls_head\.activity_fc\.", "head.activity."),
+        (r"^cls_head\.completeness_fc\.", "head.completeness."),
+        (r"^cls_head\.regressor_fc\.", "head.regression."),
         *_FRAMES,
     ],
     "TRN": [
@@ -195,6 +236,8 @@ RULES = {
     **mmaction2_hierarchy.RULES,
 }
 OPERATIONS = {
+    "STGCN": (graph_stages,),
+    "AGCN": (graph_stages,),
     "ResNet3D": (csn_blocks,),
     "SlowFast": (slow_before_fast,),
     "FrameModel": (count_as_timm,),

@@ -4,10 +4,20 @@ import fnmatch
 
 from ...errors import unknown_name
 from ..types import Weights
-from . import conv3d, detection, embedded, frames, hierarchy, uniformer, vit
+from . import conv3d, detection, embedded, frames, hierarchy, localization, skeleton, uniformer, vit
 from .embedded import EMBEDDED as EMBEDDED
 
-_TABLES = (conv3d.TABLE, frames.TABLE, hierarchy.TABLE, uniformer.TABLE, vit.TABLE, detection.TABLE, embedded.TABLE)
+_TABLES = (
+    conv3d.TABLE,
+    frames.TABLE,
+    hierarchy.TABLE,
+    uniformer.TABLE,
+    vit.TABLE,
+    skeleton.TABLE,
+    localization.TABLE,
+    detection.TABLE,
+    embedded.TABLE,
+)
 WEIGHTS: dict[str, Weights] = {w.name: w for table in _TABLES for w in table}
 
 

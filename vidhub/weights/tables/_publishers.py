@@ -15,6 +15,9 @@ STHV2_FLIPS = ((86, 87), (93, 94), (166, 167))
 _NUM_CLASSES = {
     "ava": 80,
     "diving48": 48,
+    "gym99": 99,
+    "hagrid": 40,
+    "hmdb51": 51,
     "imagenet1k": 1000,
     "kinetics400": 400,
     "kinetics600": 600,
@@ -22,12 +25,15 @@ _NUM_CLASSES = {
     "kinetics710": 710,
     "mit": 339,
     "multisports": 66,
+    "ntu60": 60,
+    "ntu120": 120,
     "sthv1": 174,
     "sthv2": 174,
     "ucf101": 101,
 }
 # by the beginning of the architecture's name, the longest one counts
 _PAPERS = {
+    "agcn": "https://arxiv.org/abs/1805.07694",
     "c2d": "https://arxiv.org/abs/1711.07971",
     "c3d": "https://arxiv.org/abs/1412.0767",
     "i3d": "https://arxiv.org/abs/1705.07750",
@@ -45,6 +51,9 @@ _PAPERS = {
     "slowfast_r50_acrn": "https://arxiv.org/abs/1807.10982",
     "slowonly_r50_lfb": "https://arxiv.org/abs/1812.05038",
     "slowonly_r50_omnisource": "https://arxiv.org/abs/2003.13042",
+    "posec3d": "https://arxiv.org/abs/2104.13586",
+    "stgcn": "https://arxiv.org/abs/1801.07455",
+    "stgcnpp": "https://arxiv.org/abs/2205.09443",
     "swin3d": "https://arxiv.org/abs/2106.13230",
     "timesformer": "https://arxiv.org/abs/2102.05095",
     "tanet": "https://arxiv.org/abs/2005.06803",

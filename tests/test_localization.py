@@ -1,0 +1,232 @@
+"""Temporal localization: labels, proposals and what becomes of them, against published figures."""
+
+import numpy as np
+import pytest
+import torch
+from pipeline import cases, check
+
+from vidhub.engine import postprocess
+from vidhub.engine import segment_losses as losses
+from vidhub.models.bmn import BMNOutput, sample_mask
+from vidhub.models.bsn import PEM, TEM
+from vidhub.transforms import localization
+from vidhub.weights.types import SegmentConfig
+
+
+def config_of(params):
+    return SegmentConfig(
+        soft_nms_alpha=params.get("alpha", params.get("soft_nms_alpha")),
+        soft_nms_low=params.get("low_threshold", params.get("soft_nms_low_threshold")),
+        soft_nms_high=params.get("high_threshold", params.get("soft_nms_high_threshold")),
+        top_k=params.get("top_k", params.get("post_process_top_k")),
+        frame_interval=params["feature_extraction_interval"],
+    )
+
+
+def in_seconds(proposals, params, given):
+    info = given.get("video_info", given)
+    found = postprocess.to_segments(proposals, config_of(params), info["duration_second"], info["duration_frame"])
+    return {"segments": found.segments, "scores": found.scores}
+
+
+def iou(given, params):
+    both = localization.overlap([given["segment"]], given["targets"])
+    return {"iou": both[0][0], "iop": both[1][0]}
+
+
+def anchors(given, params):
+    steps = given["temporal_dim"]
+    around, rows = localization.boundary_anchors(steps), localization.candidate_segments(steps).reshape(-1, 2)
+    mask = localization.valid_segments(steps)
+    return {
+        "anchors_tmin": around[:, 0],
+        "anchors_tmax": around[:, 1],
+        "match_map_first": rows[: steps + 2],
+        "match_map_last": rows[-3:],
+        "match_map_rows": len(rows),
+        "match_map_sum": rows.sum(0),
+        "bm_mask": mask,
+        "bm_mask_row_sums": mask.sum(1).astype(int),
+    }
+
+
+def bmn_labels(given, params):
+    labels = localization.bmn_labels(given["gt_segments"], given["temporal_dim"])
+    return dict(zip(("confidence", "start", "end"), labels, strict=True))
+
+
+def masks(given, params):
+    mask = sample_mask(*(given[k] for k in ("temporal_dim", "boundary_ratio", "num_samples", "num_samples_per_bin")))
+    if "duration" not in given:
+        return {"mask": mask.reshape(len(mask), -1)}
+    wide = mask.astype(np.float64)
+    return {
+        "slice": mask[:, :, given["duration"], given["start"]],
+        "total_sum": wide.sum(),
+        "sum_of_squares": (wide**2).sum(),
+        "nonzero": np.count_nonzero(mask),
+    }
+
+
+def soft_nms(given, params):
+    rows = np.array(given["proposals"])[:, [0, 1, -1]]
+    keys = ("alpha", "low_threshold", "high_threshold", "top_k")
+    return {"kept": postprocess.soft_nms(rows, *(params[k] for k in keys))}
+
+
+def after(given, params):
+    return in_seconds(np.array(given["proposals"]), params, given)
+
+
+def bmn_predict(given, params):
+    proposals = postprocess.bmn_proposals(*(given[k][0] for k in ("confidence_map", "start", "end")))
+    return in_seconds(proposals, params, given)
+
+
+def tem_labels(given, params):
+    steps = given["temporal_dim"]
+    action, start, end = localization.tem_labels(given["gt_segments"], steps, given["boundary_ratio"])
+    tmin, tmax = localization.steps_of(steps).T
+    return {"action": action, "start": start, "end": end, "anchors_tmin": tmin, "anchors_tmax": tmax}
+
+
+def loaded(model, given, params):
+    state = params.get("parameters") or given["parameters"]
+    model.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in state.items()})
+    return model
+
+
+def tem_predict(given, params):
+    model = loaded(TEM(params["tem_feat_dim"], hidden_dim=params["tem_hidden_dim"]), given, params)
+    with torch.inference_mode():
+        scores = model(torch.from_numpy(given["features"])).numpy()
+    times = localization.steps_of(scores.shape[2])
+    return {"rows": [np.concatenate((video.T, times), 1) for video in scores]}
+
+
+def pem_of(given, params):
+    state = params.get("parameters") or given["parameters"]
+    return loaded(PEM(state["fc1.weight"].shape[1], hidden_dim=len(state["fc1.weight"])), given, params)
+
+
+def pem_predict(given, params):
+    with torch.inference_mode():
+        scores = pem_of(given, params)(torch.from_numpy(np.asarray(given["bsp_feature"]))).numpy()[:, 0]
+    rows = np.array(given["tmin_tmax_startscore_endscore"])
+    rows = np.concatenate((rows[:, :2], (scores * rows[:, 2] * rows[:, 3])[:, None]), 1)
+    return in_seconds(rows, params, given)
+
+
+def candidates(given, params):
+    info = given["video_info"]
+    rows = localization.bsn_proposals(given["tem_scores"].T.astype(np.float64), params["peak_threshold"])
+    if info.get("annotations"):
+        truth = localization.to_fractions(
+            [a["segment"] for a in info["annotations"]],
+            info["duration_second"],
+            info["duration_frame"],
+            info["feature_frame"],
+            clamp=False,
+        )
+        rows = np.column_stack((rows, *localization.best_overlap(rows[:, :2], truth)))
+    return {"proposals": rows, "num_proposals": len(rows)}
+
+
+def descriptions(given, params):
+    features = localization.bsp_features(
+        given["tem_scores"][:, 0],
+        given["proposals"][: params["top_k"]],
+        boundary_ratio=params["bsp_boundary_ratio"],
+        num_action=params["num_sample_action"],
+        num_start=params["num_sample_start"],
+        num_end=params["num_sample_end"],
+        num_interpolated=params["num_sample_interp"],
+    )
+    return {"features": features, "shape": features.shape}
+
+
+def fractions(given, params):
+    keys = ("segments", "duration_second", "duration_frame", "feature_frame")
+    return {"gt_bbox": localization.to_fractions(*(given[k] for k in keys))}
+
+
+OPERATIONS = {
+    "temporal_iou": iou,
+    "bmn.anchors": anchors,
+    "bmn.labels": bmn_labels,
+    "bmn.sample_mask": masks,
+    "bmn.sample_mask_100": masks,
+    "soft_nms": soft_nms,
+    "post_processing": after,
+    "bmn.predict": bmn_predict,
+    "tem.labels": tem_labels,
+    "tem.predict": tem_predict,
+    "bsn.candidate_proposals": candidates,
+    "bsn.bsp_feature": descriptions,
+    "gt_fractions": fractions,
+    "pem.predict": pem_predict,
+}
+LOOSE = {"bmn.predict", "pem.predict", "bsn.bsp_feature", "tem.predict"}  # computed in float32 there
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "given_", "expected"), [c for c in cases("localization") if c.values[0] in OPERATIONS]
+)
+def test_published_figures(op, params, given_, expected):
+    check(OPERATIONS[op](given_, params), expected, **({"rtol": 1e-5, "atol": 2e-5} if op in LOOSE else {}))
+
+
+# -------------------------------------------------------------------------------------------------------------- losses
+
+
+def logistic(given, params):
+    scores, labels = (torch.from_numpy(np.float32(given[k])) for k in ("scores", "labels"))
+    return {"loss": losses.binary_logistic(scores, labels.view_as(scores), params["threshold"])}
+
+
+def bmn_losses(given, params):
+    steps = given["temporal_dim"]
+    labels = [localization.bmn_labels(s, steps) for s in given["gt_segments"]]
+    labels = [torch.from_numpy(np.stack(column)) for column in zip(*labels, strict=True)]
+    output = BMNOutput(*(torch.from_numpy(given[k]) for k in ("pred_bm", "pred_start", "pred_end")))
+    draws = tuple(torch.from_numpy(given[k]) for k in ("uniform_mid", "uniform_low"))
+    found = losses.bmn_loss(output, *labels, draws)
+    named = {"loss": "loss", "tem_loss": "boundary", "pem_reg_loss": "regression", "pem_cls_loss": "classification"}
+    return {theirs: found[ours] for theirs, ours in named.items()}
+
+
+def tem_losses(given, params):
+    steps, ratio = params["temporal_dim"], params["boundary_ratio"]
+    labels = torch.from_numpy(np.stack([localization.tem_labels(s, steps, ratio) for s in given["gt_segments"]]))
+    found = losses.tem_loss(torch.from_numpy(given["tem_output"]), labels, params["match_threshold"])
+    return {f"loss_{name}": found[name] for name in ("action", "start", "end")}
+
+
+def pem_losses(given, params):
+    scores = pem_of(given, params)(torch.from_numpy(given["bsp_feature"])).detach()
+    return {"loss": losses.pem_loss(scores, torch.from_numpy(given["reference_iou"]))}
+
+
+LOSSES = {"loss.binary_logistic": logistic, "loss.bmn": bmn_losses, "loss.tem": tem_losses, "loss.pem": pem_losses}
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "given_", "expected"), [c for c in cases("localization") if c.values[0] in LOSSES]
+)
+def test_published_losses(op, params, given_, expected):
+    check(LOSSES[op](given_, params), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_points_stand_for_the_shortest_segment_around_them():
+    points = torch.tensor([[4.0, 0, 100, 1], [5.0, 0, 100, 1], [5.0, 50, 100, 1]])
+    classes, offsets = losses.assign_points(points, torch.tensor([[0.0, 10], [3, 6]]), torch.tensor([0, 1]), 2)
+    assert classes.tolist() == [[0, 1], [0, 1], [0, 0]]
+    assert offsets[:2].tolist() == [[1, 2], [2, 1]]
+    assert losses.assign_points(points, torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), 2)[0].sum() == 0
+
+
+def test_offsets_that_are_right_cost_nothing():
+    offsets = torch.rand(5, 2) + 0.1
+    iou, distance_iou = losses.offset_iou(offsets, offsets)
+    torch.testing.assert_close(iou, torch.ones(5))
+    torch.testing.assert_close(distance_iou, torch.ones(5))

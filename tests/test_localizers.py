@@ -1,0 +1,112 @@
+"""What every localization network on features promises, and that it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+import vidhub
+from vidhub.datasets.features import FeatureDataset, collate_features
+from vidhub.datasets.records import SegmentsRecord
+from vidhub.engine.localization import find_segments, score_segments, segment_loss, segments_of
+from vidhub.errors import InputError
+from vidhub.models._checkpoint import load_state_dict
+
+CHANNELS, CLASSES = 6, ("wave", "jump")
+SMALL = {
+    "bmn": {"num_steps": 20, "num_samples": 4, "hidden_dims": (16, 16, 8), "feature_dim": 8},
+    "bsn_tem": {"hidden_dim": 16, "feature_dim": 8},
+    "actionformer": {"dim": 16, "num_classes": 2, "feature_dim": CHANNELS},
+    "tridet": {"dim": 32, "hidden": 24, "num_classes": 2, "feature_dim": CHANNELS},
+}
+
+
+@pytest.fixture(params=sorted(SMALL))
+def model(request):
+    torch.manual_seed(0)
+    return vidhub.create_model(request.param, **SMALL[request.param])
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Four videos in which a channel is high while its class happens."""
+    g, records = np.random.default_rng(0), []
+    for i in range(4):
+        features = g.normal(0, 0.1, (40, CHANNELS)).astype(np.float32)
+        features[5 + i : 15 + i, 0] += 2
+        features[20 + i : 32 + i, 1] += 2
+        np.save(tmp_path / f"{i}.npy", features)
+        segments = np.array([(5.0 + i, 15 + i), (20 + i, 32 + i)])
+        records.append(SegmentsRecord(str(i), str(tmp_path / f"{i}.npy"), 40.0, segments, CLASSES))
+    return records
+
+
+def test_configuration_follows_the_features(model):
+    assert model.data_config.feature_dim == model.feature_dim
+    assert not model.training
+    with pytest.raises(InputError, match="expected features of shape"):
+        model(torch.zeros(1, model.feature_dim + 1, 20))
+
+
+def test_saved_and_loaded_again(model, tmp_path):
+    vidhub.save_checkpoint(model, tmp_path / "saved")
+    other = vidhub.create_model(f"local-dir:{tmp_path / 'saved'}")
+    assert other.data_config == model.data_config
+    x = torch.randn(1, model.feature_dim, 20)
+    with torch.inference_mode():
+        for a, b in zip(model(x), other(x), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_gradients_reach_every_parameter(model, data):
+    config = model.data_config
+    if config.feature_dim != CHANNELS:
+        for record in data:
+            np.save(record.path, np.pad(np.load(record.path), ((0, 0), (0, config.feature_dim - CHANNELS))))
+    samples = FeatureDataset(data, config, CLASSES)
+    batch = collate_features([samples[0], samples[1]])
+    segment_loss(model.train(), batch).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    found = segments_of(model.eval(), samples.features(0), 40.0)
+    assert ((found.segments >= 0) & (found.segments <= 40)).all()
+    assert (np.diff(found.scores) <= 0).all()
+
+
+@pytest.mark.parametrize("name", ["actionformer", "tridet"])
+def test_steps_after_the_end_change_nothing(name):
+    model = vidhub.create_model(name, **SMALL[name])
+    x, mask = torch.randn(1, CHANNELS, 64), torch.ones(1, 64, dtype=torch.bool)
+    mask[:, 32:] = False
+    with torch.inference_mode():
+        whole, part = model(x, mask), model(x[..., :32])
+    torch.testing.assert_close(whole.logits[whole.mask], part.logits[part.mask], atol=1e-5, rtol=1e-4)
+    assert whole.mask.sum() == part.mask.sum()
+
+
+@pytest.mark.parametrize("name", ["actionformer", "tridet"])
+def test_it_learns(name, data):
+    torch.manual_seed(0)
+    model = vidhub.create_model(name, **SMALL[name], drop_path=0.0)
+    samples = FeatureDataset(data, model.data_config, CLASSES)
+    model.num_positive.fill_(20)
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=5e-3)
+    batch = collate_features([samples[i] for i in range(4)])
+    for _ in range(60):
+        optimizer.zero_grad()
+        segment_loss(model, batch).backward()
+        optimizer.step()
+    assert score_segments(samples, find_segments(model, samples))["mAP"] > 80
+
+
+def test_a_new_classifier(model):
+    if not hasattr(model, "reset_classifier"):
+        pytest.skip("the network knows no classes")
+    other = vidhub.create_model(model.arch, **{**SMALL[model.arch], "num_classes": 5})
+    load_state_dict(other, model.state_dict(), new_classifier=True)
+    model.reset_classifier(5)
+    assert model(torch.randn(1, CHANNELS, 20)).logits.shape[-1] == 5
+
+
+def test_features_of_another_width_are_named(data):
+    model = vidhub.create_model("actionformer", dim=16, feature_dim=4)
+    with pytest.raises(InputError, match="feature_dim=6"):
+        FeatureDataset(data, model.data_config, CLASSES)[0]
