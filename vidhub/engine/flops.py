@@ -27,7 +27,7 @@ def cost_of(name: str) -> Cost:
         UnknownNameError: no such model or weights.
     """
     with torch.device("meta"):
-        model = create_model(name)
+        model = create_model(name).requires_grad_(False)  # the counter fails on modules called with parameters
     view = model.data_config.view_shape
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, *view, device="meta"))
