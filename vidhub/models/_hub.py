@@ -163,13 +163,13 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
             raise ValueError(f"it is of {config['library']!r}")
         arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
         kwargs = {**config["kwargs"], **kwargs}
+        entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
         kind, weights = CONFIG_OF_TASK[TASK_OF[arch]], config["weights"]
         data_config = kind(**config["data_config"])
         weights = weights and Weights(**{**weights, "data_config": kind(**weights["data_config"])})
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error
-    entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
     model = create_model(arch, **kwargs)
     changed = model.num_classes != num_classes
     load_state_dict(model, read_state_dict(weights_file), new_classifier=changed)
