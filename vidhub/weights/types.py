@@ -99,7 +99,6 @@ class DetectionConfig:
     target_fps: float | None = 30.0
     activation: Literal["softmax", "sigmoid"] = "sigmoid"  # sigmoid: several actions of a person at once
     background: bool = True  # the first class is no action
-    views: tuple[int, int] = (1, 1)
 
     @property
     def summary(self) -> str:
