@@ -54,7 +54,7 @@ def bsn_segments(
 
 
 class ProposalDataset(Dataset):
-    """What BSN's second stage learns from: descriptions (N, 32) and best IoUs (N,) of the first's proposals in a video."""
+    """For BSN's second stage: of each video the first's proposals, described (N, 32), and their best IoUs (N,)."""
 
     def __init__(self, tem: nn.Module, data: FeatureDataset, max_proposals: int = 500):
         self.samples = []
