@@ -123,7 +123,7 @@ class SegmentConfig:
 
 
 AnyConfig = DataConfig | AudioConfig | SegmentConfig
-CONFIGS = {"recognition": DataConfig, "audio": AudioConfig, "localization": SegmentConfig}
+CONFIG_OF_TASK = {"recognition": DataConfig, "audio": AudioConfig, "localization": SegmentConfig}
 
 
 def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
@@ -133,7 +133,7 @@ def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
         TypeError: there is no such field.
         KeyError: no such task.
     """
-    kind = CONFIGS[task]
+    kind = CONFIG_OF_TASK[task]
     if kind is SegmentConfig and "num_frames" in values:
         kind = DataConfig
     return kind(**values)
