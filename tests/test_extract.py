@@ -44,8 +44,7 @@ def network():
     return vidhub.create_model(EMBEDDED, pretrained=True)
 
 
-def test_features_are_what_the_classifier_sees(network, monkeypatch):
-    monkeypatch.setattr("vidhub.engine.extract.VideoReader", Pictures)
+def test_features_are_what_the_classifier_sees(network):
     features = extract_video(network, Pictures(), every=8)
     assert features.values.shape == (3, network.get_classifier().in_features)
     assert features.duration == 3.0

@@ -200,7 +200,7 @@ class SegmentConfig:
 
 
 AnyConfig = DataConfig | AudioConfig | SkeletonConfig | SegmentConfig | DetectionConfig
-CONFIGS = {
+CONFIG_OF_TASK = {
     "recognition": DataConfig,
     "audio": AudioConfig,
     "skeleton": SkeletonConfig,
@@ -216,7 +216,7 @@ def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
         TypeError: there is no such field.
         KeyError: no such task.
     """
-    kind = CONFIGS[task]
+    kind = CONFIG_OF_TASK[task]
     if kind is SegmentConfig and "num_frames" in values:
         kind = DataConfig
     return kind(**values)
