@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--fps", type=float, default=2.0, metavar="N", help="frames a second of --stream (%(default)s)"
     )
-    command.add_argument("--draw", metavar="OUT.mp4", help="write the video with its classes, and skeletons if found")
+    command.add_argument("--draw", metavar="OUT.mp4", help="write the video with its classes, skeletons or boxes")
     command.add_argument(
         "--task",
         choices=("recognition", "localization"),
@@ -222,8 +222,12 @@ def _predict(args: argparse.Namespace) -> int:
     elif predictions:
         print("\n\n".join(f"{p.source}\n{p}" if len(files) > 1 else str(p) for p in predictions))
     if args.draw and predictions:
-        from .engine.drawing import draw_prediction
+        from .engine.detection import ActionPrediction, BoxOverlay
+        from .engine.drawing import draw_prediction, draw_video
 
+        if isinstance(predictions[0], ActionPrediction):
+            draw_video(files[0], args.draw, overlay=BoxOverlay(predictions[0]))
+            return 0
         poses, layout = (None, "coco") if seen is files else (seen[0], model.data_config.layout)
         draw_prediction(files[0], args.draw, predictions[0], poses, layout)
     for error in failures:

@@ -27,9 +27,11 @@ def draw_video(
     text: Sequence[str] = (),
     poses: PoseRecord | None = None,
     layout: Layout | None = None,
+    overlay: Any = None,
 ) -> None:
     """Write ``source`` to ``target`` (.mp4) with lines of text, and skeletons where there are some.
 
+    ``overlay.draw(pen, number, thick)`` may draw more on frame ``number``, with PIL's pen, lines ``thick`` pixels wide.
     Between the frames that ``poses`` knows (``extra["frames"]``), skeletons move evenly.
 
     Raises:
@@ -47,6 +49,8 @@ def draw_video(
                 pen = ImageDraw.Draw(picture)
                 if lines:
                     lines.draw(pen, number, max(2, height // 160))
+                if overlay:
+                    overlay.draw(pen, number, max(2, height // 160))
                 _write(pen, text, height)
                 for packet in stream.encode(av.VideoFrame.from_image(picture)):
                     container.mux(packet)

@@ -24,7 +24,7 @@ from ..transforms.audio import AudioTransform
 from ..transforms.factory import VideoTransform, create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights import tables
-from ..weights.types import DataConfig
+from ..weights.types import DataConfig, DetectionConfig
 from .poses import KeypointRCNN, PoseEstimator, as_poses
 from .scoring import Loaded, group_views, score_videos
 
@@ -62,6 +62,7 @@ def predict(
     labels: Sequence[str] | None = None,
     errors: Literal["raise", "return"] = "raise",
     poses: PoseEstimator | None = None,
+    detector: Callable[[Tensor], Any] | None = None,
 ) -> Prediction | list[Prediction]:
     """Name what happens in videos.
 
@@ -83,6 +84,8 @@ def predict(
         progress: show a bar on stderr; None: for several videos, if stderr is a terminal.
         labels: class names that replace the model's, ``model.num_classes`` of them.
         poses: finds skeletons in frames: uint8 (n, 3, H, W) -> a ``Persons`` for each of them; None: ``KeypointRCNN``.
+        detector: of networks that name what each person does, finds the persons in a frame: uint8 (3, H, W) -> boxes
+            (N, 4) in pixels; None: torchvision's Faster R-CNN. They give an ``ActionPrediction``.
         errors: "return" puts the error of a video that cannot be read in the place of its prediction and goes on.
 
     Returns:
@@ -100,6 +103,21 @@ def predict(
     dtype, device = checked_dtype(dtype), pick_device(device, model)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
+    if isinstance(model.data_config, DetectionConfig):
+        from .detection import predict_actions
+
+        settings = {"detector": detector, "topk": topk, "device": device, "labels": labels}
+        if not isinstance(sources, (list, tuple)):
+            return predict_actions(model, sources, **settings)
+        found = []
+        for source in sources:
+            try:
+                found.append(predict_actions(model, source, **settings))
+            except (VidhubError, OSError) as error:
+                if errors == "raise":
+                    raise
+                found.append(error)
+        return found
     names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)

@@ -24,13 +24,14 @@ from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
 from .._files import write_whole
+from ..datasets.boxes import BoxDataset, collate_boxes
 from ..datasets.dataset import VideoDataset, class_balanced_weights
 from ..datasets.features import FeatureDataset, collate_features
 from ..errors import InputError, VideoError, VidhubError
 from ..models._hub import save_checkpoint
 from ..transforms.mixing import random_mix
 from ..weights.files import write_safetensors
-from . import localization, prepare
+from . import detection, localization, prepare
 from .checkpoints import list_states, load_state, save_state
 from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
 from .loading import Batch, training_loader
@@ -155,6 +156,10 @@ class _Run:
             loss, collate = loss or localization.segment_loss, collate or collate_features
             if val_set is not None:
                 validate = validate or localization.validation(val_set, localization.thresholds_of(recipe.dataset))
+        if isinstance(train_set, BoxDataset):
+            loss, collate = loss or detection.action_loss, collate or collate_boxes
+            if val_set is not None:
+                validate = validate or detection.box_validation(val_set)
         self.train_set, self.val_set, self.custom_validate = train_set, val_set, validate
         self.can_validate = bool(validate or isinstance(val_set, VideoDataset))
         self.loss = loss or prepare.classification_loss(recipe, train_set)

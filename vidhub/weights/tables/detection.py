@@ -33,6 +33,20 @@ def _ptv(name, file, num_params, mean_ap, frames, stride, **kwargs) -> Weights:
     return replace(weights, metrics={"mAP": mean_ap}, dataset=_AVA22)
 
 
+# torchvision's Faster R-CNN, which finds the persons in key frames
+FASTER_RCNN = Weights(
+    url="https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+    arch="fasterrcnn_resnet50_fpn",
+    tag="tv_coco",
+    num_classes=91,
+    data_config=DetectionConfig(1, background=True),
+    num_params=41_755_286,
+    sha256="258fb6c6",
+    metrics={"box_mAP": 37.0},
+    dataset="coco",
+    license="bsd-3-clause",
+    paper="https://arxiv.org/abs/1506.01497",
+)
 _PTV = {"num_classes": 80, "dilation": 2, "roi_size": 7, "aligned": False}
 
 # fmt: off

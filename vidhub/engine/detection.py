@@ -1,0 +1,257 @@
+"""Action detection: its loss and validation, and from a video to who does what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..datasets.boxes import BoxDataset, read_clip
+from ..datasets.video_io import VideoReader
+from ..errors import InputError
+from ..metrics.ava import Boxes, frame_map
+from ..models._factory import create_model
+from ..transforms import functional as F
+from ..weights.resolve import fetch_state_dict
+from ..weights.tables.detection import FASTER_RCNN
+from .box_losses import box_loss
+from .poses import box_iou
+from .predict import class_names, pick_device
+
+PersonDetector = Callable[[Tensor], Any]  # uint8 (3, H, W) -> boxes (N, 4) in pixels, or (N, 5) with their score
+
+
+def action_loss(model: nn.Module, batch: dict[str, Any], *, alpha: float = 1.0, gamma: float = 0.0) -> Tensor:
+    """The loss of a detector on a batch of ``collate_boxes``; see ``box_loss``."""
+    config = getattr(model, "module", model).data_config
+    logits = model(batch["clips"], batch["boxes"])
+    several = config.activation == "sigmoid"
+    labels = torch.cat(batch["labels"]).to(logits)
+    return box_loss(logits, labels, multilabel=several, background=config.background, alpha=alpha, gamma=gamma)
+
+
+def action_scores(logits: Tensor, activation: str) -> Tensor:
+    """Logits (N, classes) -> probabilities."""
+    return logits.float().sigmoid() if activation == "sigmoid" else logits.float().softmax(1)
+
+
+@torch.inference_mode()
+def score_boxes(model: nn.Module, data: BoxDataset, *, iou: float = 0.5, min_score: float = 0.002) -> dict[str, float]:
+    """Frame mAP of a network on a data set, in percent."""
+    model.eval()
+    device = next(model.parameters()).device
+    first = 1 if model.data_config.background else 0
+    found, truth = [], []
+    for i, record in enumerate(data.records):
+        sample = data[i]
+        actual = np.asarray(record.boxes, np.float64).reshape(-1, 4)
+        truth += [(i, *box, c) for box, known in zip(actual, record.labels, strict=True) for c in known]
+        if not len(sample.boxes):
+            continue
+        logits = model(sample.clip[None].to(device), [sample.boxes.to(device)])
+        scores = action_scores(logits, model.data_config.activation).cpu()
+        boxes = F.original_boxes(sample.boxes, sample.clip.shape[-2:]).tolist()
+        for box, row in zip(boxes, scores.tolist(), strict=True):
+            found += [(i, *box, c, s) for c, s in enumerate(row) if c >= first and s > min_score]
+    return {"mAP": 100 * frame_map(_rows(found, scored=True), _rows(truth), iou=iou).overall}
+
+
+def _rows(rows: list[tuple], scored: bool = False) -> Boxes:
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), 7 if scored else 6)
+    return Boxes([row[0] for row in rows], table[:, 1:5], table[:, 5].astype(np.int64), table[:, 6] if scored else None)
+
+
+def box_validation(data: BoxDataset) -> Callable[[nn.Module], dict[str, float]]:
+    """``validate(model)`` of ``train``."""
+    return lambda model: score_boxes(model, data)
+
+
+class FasterRCNN:
+    """torchvision's Faster R-CNN, of which persons are taken: uint8 (3, H, W) -> float32 (N, 5), boxes and scores.
+
+    Ren et al., NeurIPS 2015, https://arxiv.org/abs/1506.01497. Its weights are found like those of all networks.
+    """
+
+    def __init__(self, min_score: float = 0.8, device: torch.device | str | None = None, progress: bool = True):
+        network = faster_rcnn()
+        network.load_state_dict(fetch_state_dict(FASTER_RCNN, progress=progress))
+        self.network, self.min_score, self.device = network.eval().to(device or "cpu"), min_score, device or "cpu"
+
+    @torch.inference_mode()
+    def __call__(self, frame: Tensor) -> np.ndarray:
+        found = self.network([frame.to(self.device).float() / 255])[0]
+        kept = (found["labels"] == 1) & (found["scores"] >= self.min_score)
+        return torch.cat((found["boxes"], found["scores"][:, None]), 1)[kept].cpu().numpy()
+
+
+def faster_rcnn() -> nn.Module:
+    """The network that the published weights are of: its frozen batch norms divide by the variance alone."""
+    from torchvision.models.detection import FasterRCNN as Network
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.ops import FrozenBatchNorm2d
+
+    network = Network(resnet_fpn_backbone(backbone_name="resnet50", weights=None), num_classes=91)
+    for module in network.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            module.eps = 0.0
+    return network
+
+
+class KeyFrame(NamedTuple):
+    """The persons in one frame and what they do."""
+
+    time: float  # seconds
+    frame: int
+    boxes: np.ndarray  # (N, 4) in pixels of the video
+    tracks: list[int]  # which person each is; the same number in the next key frame is the same person
+    scores: np.ndarray  # (N, classes), probabilities
+
+
+class Linker:
+    """Gives boxes the numbers of the persons that they overlap most in the key frame before.
+
+    A person who is not seen in ``max_gap`` key frames has a new number after that.
+    """
+
+    def __init__(self, min_iou: float = 0.3, max_gap: int = 2):
+        self.min_iou, self.max_gap, self.count, self.now = min_iou, max_gap, 0, 0
+        self.last: dict[int, tuple[int, np.ndarray]] = {}  # track -> when it was seen, and where
+
+    def __call__(self, boxes: np.ndarray) -> list[int]:
+        self.now += 1
+        self.last = {t: seen for t, seen in self.last.items() if self.now - seen[0] <= self.max_gap + 1}
+        known = list(self.last)
+        overlap = box_iou(np.array([self.last[t][1] for t in known]).reshape(-1, 4), boxes)
+        tracks = [-1] * len(boxes)
+        while overlap.size and overlap.max() >= self.min_iou:
+            old, new = np.unravel_index(overlap.argmax(), overlap.shape)
+            tracks[new] = known[old]
+            overlap[old], overlap[:, new] = 0, 0
+        for i, track in enumerate(tracks):
+            if track < 0:
+                tracks[i], self.count = self.count, self.count + 1
+            self.last[tracks[i]] = (self.now, boxes[i])
+        return tracks
+
+
+@torch.inference_mode()
+def detect_actions(
+    model: nn.Module, source: Any, detector: PersonDetector | None = None, *, every: float = 1.0
+) -> Iterator[KeyFrame]:
+    """Who does what in a video, one key frame after the other; only the frames of one clip are held in memory.
+
+    Args:
+        model: a detector of ``create_model``, without a feature bank.
+        source: whatever ``VideoReader`` opens.
+        detector: finds persons; None: ``FasterRCNN``.
+        every: seconds between key frames, the first of them half as far in.
+    """
+    if every <= 0:
+        raise InputError(f"every must be above 0 seconds, not {every!r}.")
+    if getattr(model, "memory", None) is not None:
+        raise InputError("this network needs a feature bank: take one without for videos.")
+    device = next(model.parameters()).device
+    detector, link = detector or FasterRCNN(device=device), Linker()
+    model.eval()
+    with VideoReader(source) as reader:
+        height, width = reader.size
+        times = np.arange(min(every, reader.duration) / 2, reader.duration, every)
+        for time in times.tolist():
+            frame = min(int(time * reader.fps), reader.num_frames - 1)
+            rows = np.asarray(detector(reader.get_frames([frame])[0]), np.float32)
+            boxes = (rows if rows.ndim == 2 else rows.reshape(-1, 4))[:, :4]
+            scores = np.zeros((0, model.num_classes), np.float32)
+            if len(boxes):
+                clip = read_clip(reader, frame, model.data_config)
+                scale = (clip.shape[-1] / width, clip.shape[-2] / height)
+                inside = F.scale_points(torch.from_numpy(boxes), scale)
+                logits = model(clip[None].to(device), [inside.to(device)])
+                scores = action_scores(logits, model.data_config.activation).cpu().numpy()
+            yield KeyFrame(time, frame, boxes, link(boxes), scores)
+
+
+@dataclass(frozen=True)
+class ActionPrediction:
+    """Who does what in one video: a row for each person and key frame."""
+
+    source: str
+    times: list[float]  # seconds
+    frames: list[int]
+    tracks: list[int]  # which person
+    boxes: list[list[float]]  # x1, y1, x2, y2 in pixels
+    labels: list[list[str]]  # the likeliest classes, best first
+    scores: list[list[float]]
+
+    def __str__(self) -> str:
+        rows = zip(self.times, self.tracks, self.labels, self.scores, strict=True)
+        lines = [
+            f"{time:8.2f} s  person {track}: " + ", ".join(f"{n} {s:.2f}" for n, s in zip(names, scores, strict=True))
+            for time, track, names, scores in rows
+        ]
+        return "\n".join(lines) or "nobody was found"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON."""
+        return asdict(self)
+
+
+def predict_actions(
+    model: nn.Module | str,
+    source: Any,
+    *,
+    detector: PersonDetector | None = None,
+    every: float = 1.0,
+    topk: int = 3,
+    device: str | torch.device | None = None,
+    labels: Sequence[str] | None = None,
+) -> ActionPrediction:
+    """:func:`detect_actions` with class names, for a whole video."""
+    device = pick_device(device, model)
+    if not isinstance(model, nn.Module):
+        model = create_model(model, pretrained=True)
+    model.to(device)
+    first = 1 if model.data_config.background else 0
+    if labels is None and model.labels and len(model.labels) == model.num_classes - first:
+        labels = [*["background"] * first, *model.labels]
+    names = class_names(model, labels)
+    rows = []
+    for key in detect_actions(model, source, detector, every=every):
+        for box, track, scores in zip(key.boxes.tolist(), key.tracks, key.scores, strict=True):
+            best = first + np.argsort(-scores[first:], kind="stable")[:topk]
+            chosen = [names[c] for c in best], [float(scores[c]) for c in best]
+            rows.append((key.time, key.frame, track, [float(v) for v in box], *chosen))
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
+    return ActionPrediction(source if isinstance(source, str) else type(source).__name__, *columns)
+
+
+class BoxOverlay:
+    """Boxes, names and scores on frames, for ``draw_video``: a box moves evenly from key frame to key frame."""
+
+    def __init__(self, found: ActionPrediction, colors: Sequence[str] = ("#ff5a36", "#2a9df4", "#35c66b", "#f2b81f")):
+        self.colors, self.tracks = colors, {}
+        for frame, track, box, names, scores in zip(
+            found.frames, found.tracks, found.boxes, found.labels, found.scores, strict=True
+        ):
+            text = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
+            self.tracks.setdefault(track, []).append((frame, np.array(box), text))
+        frames = sorted(set(found.frames))
+        self.reach = min(np.diff(frames), default=30) / 2  # frames that a box is shown before its first key frame
+
+    def draw(self, pen: Any, number: int, thick: int) -> None:
+        from PIL import ImageFont
+
+        font = ImageFont.load_default(6 * thick + 4)
+        for track, seen in self.tracks.items():
+            frames = [frame for frame, _, _ in seen]
+            if not frames[0] - self.reach <= number <= frames[-1] + self.reach:
+                continue
+            box = [np.interp(number, frames, [b[i] for _, b, _ in seen]) for i in range(4)]
+            text = min(seen, key=lambda s: abs(s[0] - number))[2]
+            color = self.colors[track % len(self.colors)]
+            pen.rectangle(box, outline=color, width=thick)
+            place = (box[0] + 2 * thick, box[1] + thick)
+            pen.text(place, "\n".join(text), font=font, fill="white", stroke_width=1, stroke_fill="black")
