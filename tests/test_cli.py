@@ -247,7 +247,8 @@ def test_info_of_a_model_of_each_file(capsys, name):
     assert about["arch"] == name
     assert about["multiply_adds"] > 1e8
     if TASK_OF[name] != "skeleton":
-        assert about["view"][0] == len(about["data_config"].get("mean", [0]))  # sound has one channel
+        config = about["data_config"]
+        assert about["view"][0] == config.get("feature_dim", len(config.get("mean", [0])))  # sound has one channel
 
 
 def test_info_without_weights(capsys):

@@ -32,7 +32,7 @@ def published(case):
     address = case.get("weights", "").lstrip("(")  # one is listed so
     for is_it in (
         lambda url: url.startswith(repository),
-        lambda url: f"/{case.get('name')}_" in url,  # one is listed under another's address
+        lambda url: f"/{case.get('name')}_20" in url,  # a date follows; one is listed under another's address
         lambda url: url == address,
     ):
         for weights in WEIGHTS.values():

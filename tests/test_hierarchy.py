@@ -141,3 +141,11 @@ def test_a_checkpoint_may_have_more_outputs_than_classes():
     assert weights.num_classes == len(weights.labels) == 400
     assert weights.labels[:174] == vidhub.get_weights("mvit_v2_base.mm_k400_sthv2_u32").labels
     assert weights.labels[174] == "(unused 174)"
+
+
+def test_swin_gives_a_pyramid():
+    model = vidhub.create_model("swin3d_tiny", features_only=True, out_indices=[1, 2, 3, 4], depths=(1, 1, 1, 1))
+    with torch.inference_mode():
+        maps = model(torch.zeros(1, 3, 8, 224, 224))
+    assert [tuple(m.shape[1:]) for m in maps] == [(96 << i, 4, 56 >> i, 56 >> i) for i in range(4)]
+    assert [info["reduction"] for info in model.feature_info] == [(2, 4 << i) for i in range(4)]

@@ -12,6 +12,8 @@ from vidhub.cli import main
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.records import PoseRecord, VideoRecord
 from vidhub.datasets.skeleton import denoise_bodies
+from vidhub.engine.prepare import create_network
+from vidhub.engine.recipe import Recipe, change_recipe
 from vidhub.errors import InputError
 from vidhub.transforms import skeleton
 from vidhub.transforms.heatmaps import joint_heatmaps
@@ -191,3 +193,15 @@ def test_bodies_that_are_no_persons_go():
     np.testing.assert_array_equal(found, np.stack([person, other]))
     assert len(denoise_bodies(brief[None])) == 1
     assert denoise_bodies(np.zeros((0, 30, 25, 3))).shape == (0, 30, 25, 3)
+
+
+def test_a_recipe_may_bring_a_skeleton_of_its_own(poses):
+    edges = [[j, j - 1] for j in range(1, 17)]
+    recipe = Recipe(model="stgcn", model_args={"layout": edges, "depths": [1, 1]})
+    data = vidhub.create_dataset("poses", poses, "train")
+    model = create_network(recipe, data)
+    assert model.layout == model.data_config.layout == tuple(map(tuple, edges))
+    assert model.num_classes == 2
+    other = [PoseRecord("a", 0, 5, walk(joints=12))]
+    with pytest.raises(InputError, match="12 joints"):
+        create_network(change_recipe(recipe, model_args={}), VideoDataset(other))

@@ -11,9 +11,20 @@ from golden import recipe_state
 from pipeline import cases, check
 
 import vidhub
+from vidhub.datasets.proposals import (
+    denormalize_proposals,
+    read_proposals,
+    target_statistics,
+    training_proposals,
+    usable,
+)
 from vidhub.engine import segment_losses as losses
+from vidhub.engine.postprocess import nms, regress, ssn_detections, ssn_segments
+from vidhub.errors import InputError
+from vidhub.metrics.segments import average_precision
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models.ssn import SSNHead, SSNOutput
+from vidhub.transforms.proposals import stage_proposal, tick_proposals
 
 
 def tensors(*arrays):
@@ -116,3 +127,168 @@ def test_published_network():
         for name, value in ours.items():
             wanted = np.asarray(expected[name])
             assert np.abs(value.numpy() - wanted).max() < 2e-4 * np.abs(wanted).max(), name
+
+
+# ------------------------------------------------------------------------------------------------- proposals and frames
+
+FOLDER = Path(os.environ.get("VIDHUB_REFERENCE", ""), "pipeline")
+
+
+def parsed(given, params):
+    found = read_proposals(FOLDER / given["file"])
+    rows = [(v.video_id, v.num_frames, v.truth.tolist(), v.proposals.tolist()) for v in found]
+    return {"videos": [dict(zip(("video_id", "num_frames", "gt", "proposals"), row, strict=True)) for row in rows]}
+
+
+def denormalized(given, params):
+    return {"text": denormalize_proposals(FOLDER / given["file"], given["num_frames"])}
+
+
+def chosen(given, params):
+    names = {
+        "positive_iou": "positive_iou_threshold",
+        "incomplete_iou": "incomplete_iou_threshold",
+        "incomplete_overlap": "incomplete_overlap_threshold",
+        "background_iou": "background_iou_threshold",
+        "background_coverage": "background_coverage_threshold",
+    }
+    options = {ours: params["assigner"][theirs] for ours, theirs in names.items()}
+    videos = read_proposals(FOLDER / given["file"])
+    kept = usable(videos)
+    whole = {v.video_id: v for v in videos}
+    found = [training_proposals(whole[v.video_id], **options) for v in kept]
+
+    def rows(name):
+        return [(v.video_id, r[3], r[4], r[0], r[1], r[2]) for v, f in zip(kept, found, strict=True)
+                for r in getattr(f, name).tolist()]  # fmt: skip
+
+    targets = np.concatenate([f.targets for f in found])
+    by_class = {}
+    for video in kept:
+        for label, start, end in video.truth.tolist():
+            times = [start / video.num_frames, end / video.num_frames]
+            by_class.setdefault(str(int(label) - 1), {}).setdefault(video.video_id, []).append(times)
+    return {
+        "video_ids": [v.video_id for v in kept],
+        "proposals": [[(r[3], r[4], r[0], r[1], r[2]) for r in v.proposals.tolist()] for v in kept],
+        "positives": [(*row, *t) for row, t in zip(rows("positive"), targets.tolist(), strict=True)],
+        "incompletes": rows("incomplete"),
+        "backgrounds": rows("background"),
+        "reg_norm_consts": target_statistics(found),
+        "gts_by_class": by_class,
+    }
+
+
+def ticks(given, params):
+    video = usable(read_proposals(FOLDER / given["file"]))[given["video_index"]]
+    margin = params["aug_ratio"] if isinstance(params["aug_ratio"], list) else [params["aug_ratio"]] * 2
+    found = tick_proposals(
+        video.fractions,
+        video.num_frames,
+        interval=params["test_interval"],
+        margin=tuple(margin),
+        clip_len=params["clip_len"],
+        stride=params["frame_interval"],
+    )
+    return {
+        "video_id": video.video_id,
+        "total_frames": video.num_frames,
+        "frame_inds": found.frames.ravel() + params["start_index"],
+        "relative_proposal_list": video.fractions,
+        "scale_factor_list": found.scale_factors,
+        "proposal_tick_list": found.ticks,
+    }
+
+
+def detect(given, params):
+    videos = usable(read_proposals(FOLDER / given["file"]))
+    before = [{} for _ in range(given["num_classes"])]
+    for i, video in enumerate(videos):
+        changes = given["bbox_preds"][i] if params["use_regression"] else None
+        scores = given["activity_scores"][i], given["completeness_scores"][i]
+        found = ssn_detections(video.fractions, *scores, changes, top_k=params["top_k"])
+        for c, rows in found.items():
+            before[c][video.video_id] = rows
+    after = [{v: ssn_segments(rows, params["nms"]) for v, rows in found.items()} for found in before]
+    thresholds = np.arange(1, 10) / 10
+    ap = []
+    for c, found in enumerate(after):
+        truth = {v.video_id: [r[1:] / v.num_frames for r in v.truth if r[0] == c + 1] for v in videos}
+        ap.append(average_precision({k: v for k, v in truth.items() if v},
+                                    {k: v[:, :3] for k, v in found.items()}, thresholds))  # fmt: skip
+    scores = {f"mAP@{t:.02f}": v for t, v in zip(thresholds, np.mean(ap, 0), strict=True)}
+    return {"detections_before": before, "detections_after": after, "mAP": scores}
+
+
+FILED = {
+    "ssn.parse_file": parsed,
+    "ssn.denormalize": denormalized,
+    "ssn.dataset": chosen,
+    "ssn.test_frames": ticks,
+    "ssn.evaluate": detect,
+}
+
+
+def close(actual, wanted, where):
+    """Nested lists and tables of numbers and words."""
+    if isinstance(actual, dict):
+        assert actual.keys() == wanted.keys(), where
+        for key in actual:
+            close(actual[key], wanted[key], f"{where}.{key}")
+    elif isinstance(actual, str):
+        assert actual.strip() == wanted.strip(), where
+    elif not isinstance(actual, (list, tuple, np.ndarray)):
+        assert float(actual) == pytest.approx(float(wanted), rel=2e-5, abs=1e-5), where
+    else:
+        assert len(actual) == len(wanted), where
+        for i, (a, w) in enumerate(zip(actual, wanted, strict=True)):
+            close(a, w, f"{where}[{i}]")
+
+
+@pytest.mark.skipif("VIDHUB_REFERENCE" not in os.environ, reason="needs the folder of references")
+@pytest.mark.parametrize(("op", "params", "given_", "expected"), [c for c in cases("ssn") if c.values[0] in FILED])
+def test_published_proposals(op, params, given_, expected):
+    for key, value in FILED[op](given_, params).items():
+        close(value, expected[key], key)
+
+
+def stages(given, params, expected):
+    for proposal in expected["proposals"]:
+        found = stage_proposal(
+            proposal["start"],
+            proposal["end"],
+            given["total_frames"],
+            segments=(params["aug_segments"][0], params["body_segments"], params["aug_segments"][1]),
+            margin=(params["aug_ratio"],) * 2,
+            clip_len=params["clip_len"],
+            stride=params["frame_interval"],
+        )
+        close(found.frames.ravel() + 1, proposal["frame_inds"], "frame_inds")
+        close(found.scale_factors, proposal["scale_factors"], "scale_factors")
+
+
+@pytest.mark.parametrize(
+    ("params", "given_", "expected"), [pytest.param(*c.values[1:], id=c.id) for c in cases("ssn")
+                                       if c.values[0] == "ssn.train_stage"]
+)  # fmt: skip
+def test_published_stages(params, given_, expected):
+    stages(given_, params, expected)
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "given_", "expected"),
+    [c for c in cases("ssn") if c.values[0] in ("ssn.perform_regression", "ssn.temporal_nms")],
+)
+def test_published_rows(op, params, given_, expected):
+    rows = np.array(given_["detections"])
+    if op == "ssn.temporal_nms":
+        found = nms(rows, params["threshold"])
+    else:
+        found = np.concatenate((regress(rows[:, :2], rows[:, 3:]), rows[:, 2:]), 1)
+    close(found, expected["detections"], "detections")
+
+
+def test_a_broken_file_is_named_with_its_line(tmp_path):
+    (tmp_path / "a.txt").write_text("# 0\nvideo\n10\n1\n1\n1 2\n0\n")
+    with pytest.raises(InputError, match=r"line 6: expected 3 values"):
+        read_proposals(tmp_path / "a.txt")

@@ -71,7 +71,7 @@ def test_list_pretrained():
 
 
 def test_list_models():
-    assert vidhub.list_models("slowfast*") == ["slowfast_r101", "slowfast_r101_r50", "slowfast_r50"]
+    assert vidhub.list_models("slowfast*", task="recognition") == ["slowfast_r101", "slowfast_r101_r50", "slowfast_r50"]
     assert "ipcsn_r50" in vidhub.list_models()
     assert "ipcsn_r50" not in vidhub.list_models(pretrained=True)
     assert vidhub.list_models(task="recognition", commercial_use=True)

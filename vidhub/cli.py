@@ -423,7 +423,7 @@ def _input_lines(config: AnyConfig) -> dict[str, str]:
 def _weights_lines(weights: Weights) -> dict[str, str]:
     config, classes = weights.data_config, f"{weights.num_classes} classes" if weights.num_classes else "no classes"
     views = {}
-    if not isinstance(config, SegmentConfig):
+    if not isinstance(config, SegmentConfig | DetectionConfig):
         clips, crops = config.views
         views["test views"] = f"{clips}x{crops} (clips x crops), averaged by {config.average}"
     metrics = ", ".join(f"{name} {value:g} %" for name, value in weights.metrics.items())

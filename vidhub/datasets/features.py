@@ -113,6 +113,8 @@ class FeatureDataset(Dataset):
         record = self.records[index]
         if record.feature_frames and record.num_frames:
             return record.feature_frames / record.num_frames * record.duration
+        if not record.duration > 0:
+            raise InputError(f"the annotation does not say how long {record.video_id!r} is; add duration_second to it.")
         return record.duration
 
     def __getitem__(self, index: int) -> FeatureSample:

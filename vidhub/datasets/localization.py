@@ -284,9 +284,10 @@ DATASETS = (
         title="Segments of one's own",
         task="localization",
         parse=parse_own_segments,
-        splits=(),
-        homepage="https://github.com/activitynet/ActivityNet",
-        license="one's own",
+        splits=("train", "val", "test"),
+        homepage="",
+        license="",
+        num_classes=0,
         layout='annotations.json: {video: {"duration_second", "subset", "annotations": [{"segment", "label"}]}}\n'
         "features/VIDEO.npy: (steps, channels), as vidhub extract writes them",
     ),

@@ -60,7 +60,7 @@ def extract_video(
     config = getattr(model, "data_config", None)
     if not isinstance(config, DataConfig) or len(config.mean) != 3:
         raise InputError(f"features are taken by recognition networks on RGB, and {type(model).__name__} is none.")
-    reader = source if isinstance(source, VideoReader) else VideoReader(source)
+    reader = VideoReader(source) if isinstance(source, (str, Path)) else source
     transform = create_transform(config, views=1)
     device = next(model.parameters()).device
     try:

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models._factory import create_model
-from ..weights.types import AnyConfig
+from ..weights.types import AnyConfig, DetectionConfig
 
 
 class Cost(NamedTuple):
@@ -27,9 +27,13 @@ def cost_of(name: str) -> Cost:
         UnknownNameError: no such model or weights.
     """
     with torch.device("meta"):
-        model = create_model(name)
+        model = create_model(name).requires_grad_(False)  # the counter fails on modules called with parameters
     view = model.data_config.view_shape
+    inputs = [torch.empty(1, *view, device="meta")]
+    if isinstance(model.data_config, DetectionConfig):  # with one person, and of a bank one minute of five people
+        inputs.append([torch.tensor([[0.0, 0.0, view[3], view[2]]], device="meta")])
+        inputs.append(torch.empty(1, model.num_features, 300, 1, 1, device="meta") if model.memory else None)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, *view, device="meta"))
+        model(*inputs)
     num_params = sum(p.numel() for p in model.parameters())
     return Cost(num_params, counter.get_total_flops() // 2, view, model.data_config)

@@ -119,8 +119,13 @@ def score_segments(
     return {"mAP": 100 * scores.average_map, **at}
 
 
-def open_features(data: Dataset, model: nn.Module | None = None, *, max_steps: int | None = None) -> FeatureDataset:
-    """A data set of ``create_dataset`` with the features that its records name, as ``model`` takes them."""
+def open_features(data: Dataset, model: nn.Module, *, max_steps: int | None = None) -> FeatureDataset:
+    """A data set of ``create_dataset`` with the features that its records name, as ``model`` takes them.
+
+    One of features stays as it is.
+    """
+    if isinstance(data, FeatureDataset):
+        return data
     return FeatureDataset(data.records, model.data_config, data.classes, max_steps=max_steps)
 
 

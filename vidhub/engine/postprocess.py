@@ -160,3 +160,47 @@ def point_segments(
     order = np.argsort(-rows[:, 2], kind="stable")[: config.top_k]
     seconds = ((rows[order, :2] + 0.5) / num_steps * duration).clip(0, duration)
     return Segments(seconds, rows[order, 2], classes[order])
+
+
+# ----------------------------------------------------------------------------------------------------------------- SSN
+
+
+def regress(segments: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """(N, 2) segments, fractions of the video, moved by (N, 2) changes of centre (in lengths) and length (log)."""
+    length = segments[:, 1] - segments[:, 0]
+    centre = segments.mean(1) + length * changes[:, 0]
+    half = length * np.exp(changes[:, 1]) / 2
+    return np.stack((centre - half, centre + half), 1).clip(0, 1)
+
+
+def ssn_detections(
+    fractions: np.ndarray,
+    activity: np.ndarray,
+    completeness: np.ndarray,
+    changes: np.ndarray | None = None,
+    *,
+    top_k: int = 2000,
+) -> dict[int, np.ndarray]:
+    """SSN's scores of a video's proposals -> for each class (from 0 on) rows start, end, score, both changes.
+
+    Args:
+        fractions: (P, 2) start and end.
+        activity: (P, 1 + classes) logits.
+        completeness: (P, classes).
+        changes: (P, classes, 2), no longer normalised; None: there are none.
+        top_k: how many of all (proposal, class) are kept, the best; 0 or less: all.
+    """
+    shown = activity[:, 1:]
+    likely = np.exp(shown - shown.max(1, keepdims=True))
+    scores = likely / likely.sum(1, keepdims=True) * np.exp(completeness)
+    order = np.argsort(-scores, axis=None, kind="stable")[: top_k if top_k > 0 else None]
+    proposal, label = np.unravel_index(order, scores.shape)
+    moved = np.zeros((len(order), 2)) if changes is None else changes[proposal, label]
+    rows = np.concatenate((fractions[proposal], scores[proposal, label][:, None], moved), 1)
+    return {int(c): rows[label == c] for c in np.unique(label)}
+
+
+def ssn_segments(detections: np.ndarray, threshold: float = 0.2) -> np.ndarray:
+    """Rows of one class of :func:`ssn_detections`, moved by their changes; of those that overlap the best are left."""
+    moved = np.concatenate((regress(detections[:, :2], detections[:, 3:]), detections[:, 2:]), 1)
+    return nms(moved, threshold)

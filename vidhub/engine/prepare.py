@@ -143,6 +143,8 @@ def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
     """
     if "layout" in recipe.skeleton or not records:
         return recipe
+    if "layout" in recipe.model_args:
+        return replace(recipe, skeleton={**recipe.skeleton, "layout": _tuples(recipe.model_args["layout"])})
     record = load_keypoints(records[0], by_person=True)
     joints = record.keypoints.shape[2]
     found = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]

@@ -14,6 +14,7 @@ from ..errors import InputError
 
 ACTIVITYNET_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 THUMOS14_IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)
+_ROUNDING = 1e-12  # by which an IoU may fall short of a threshold that it equals
 _MAX_PAIRS = 1 << 22  # of a detection and a true segment, compared at once
 
 
@@ -138,7 +139,7 @@ def detection_map(
     truth, found = _flat(ground_truth, detections)
     order = np.argsort(found.scores, kind="stable")[::-1]
     found = _Flat(*(column[order] for column in found[:4]), truth.classes)
-    hits = _match(truth, found, np.asarray(thresholds))
+    hits = _match(truth, found, np.asarray(thresholds) - _ROUNDING)
     positives = np.bincount(truth.labels, minlength=len(truth.classes))
     ap = np.zeros((len(thresholds), len(truth.classes)))
     order = np.argsort(found.labels, kind="stable")

@@ -6,6 +6,7 @@ https://arxiv.org/abs/1907.09702. Published on ActivityNet 1.3: AUC 67.25, AR@10
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -121,6 +122,7 @@ class BMN(nn.Module):
         wide, sampled, flat = hidden_dims
 
         def over_time(in_channels: int, groups: int = 4) -> list[nn.Module]:
+            groups = math.gcd(groups, in_channels)  # features may have any number of channels
             return [nn.Conv1d(in_channels, wide, 3, padding=1, groups=groups), nn.ReLU(inplace=True)]
 
         def boundary() -> nn.Sequential:

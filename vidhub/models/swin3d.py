@@ -163,7 +163,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, in_chans: int, dim: int, patch: Grid):
         super().__init__()
-        self.patch = patch
+        self.patch, self.out_channels = patch, dim
         self.proj = nn.Conv3d(in_chans, dim, patch, patch)
         self.norm = ChannelNorm(dim)
 

@@ -198,6 +198,8 @@ def create_transform(
     if isinstance(data_config, SkeletonConfig):
         changes = {"rotate": rotate, "scale": scale, "shift": shift, "crop_time": crop_time, "drop_joints": drop_joints}
         return _skeleton_transform(data_config, training, views, hflip or 0.0, area or (1.0, 1.0), changes)
+    if not isinstance(data_config, DataConfig):
+        raise InputError(f"the network takes {data_config.summary}: a video alone cannot be made into that.")
     if training and views is not None:
         raise InputError("views are for evaluation; training takes random clips.")
     if not _is_count(repeats) or (repeats > 1 and not training):

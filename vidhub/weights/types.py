@@ -99,7 +99,6 @@ class DetectionConfig:
     target_fps: float | None = 30.0
     activation: Literal["softmax", "sigmoid"] = "sigmoid"  # sigmoid: several actions of a person at once
     background: bool = True  # the first class is no action
-    views: tuple[int, int] = (1, 1)
 
     @property
     def summary(self) -> str:
@@ -201,7 +200,7 @@ class SegmentConfig:
 
 
 AnyConfig = DataConfig | AudioConfig | SkeletonConfig | SegmentConfig | DetectionConfig
-CONFIGS = {
+CONFIG_OF_TASK = {
     "recognition": DataConfig,
     "audio": AudioConfig,
     "skeleton": SkeletonConfig,
@@ -217,7 +216,7 @@ def read_config(task: str, values: dict[str, Any]) -> AnyConfig:
         TypeError: there is no such field.
         KeyError: no such task.
     """
-    kind = CONFIGS[task]
+    kind = CONFIG_OF_TASK[task]
     if kind is SegmentConfig and "num_frames" in values:
         kind = DataConfig
     return kind(**values)
