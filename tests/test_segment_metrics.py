@@ -151,3 +151,12 @@ def test_wrong_input_is_one_sentence():
         average_recall({"a": [[0, 1]]}, {})
     with pytest.raises(InputError, match="a segment, a class and a score"):
         detection_map({"a": Labelled([(0, 1)], [0])}, {"a": Labelled([(0, 1)], [0], [0.1, 0.2])})
+
+
+def test_a_moment_is_found_by_the_same_moment_alone():
+    moments, others = np.array([[3.0, 3.0]]), np.array([[3.0, 3.0], [4.0, 4.0], [2.0, 5.0]])
+    assert pairwise_iou(others, moments)[0].tolist() == [[1.0, 0.0, 0.0]]
+    scores = detection_map(
+        {"v": Labelled(moments, ["a"])}, {"v": Labelled(others, ["a"] * 3, np.array([0.2, 0.9, 0.1]))}
+    )
+    assert scores.ap.tolist() == [[0.5]] * 10

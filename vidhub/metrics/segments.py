@@ -56,7 +56,7 @@ class DetectionScores(NamedTuple):
 def pairwise_iou(candidates: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How candidates overlap targets: (IoU, share of the candidate that lies in the target), (targets, candidates).
 
-    Segments without any length overlap nothing.
+    Segments without any length overlap nothing but the same moment, fully.
 
     >>> [v.tolist() for v in pairwise_iou(np.array([[0.0, 2.0], [4.0, 5.0]]), np.array([[1.0, 4.0]]))]
     [[[0.25, 0.0]], [[0.5, 0.0]]]
@@ -66,7 +66,8 @@ def pairwise_iou(candidates: np.ndarray, targets: np.ndarray) -> tuple[np.ndarra
     common = common.clip(min=0)
     own = candidates[..., 1] - candidates[..., 0]
     union = own + (targets[..., 1] - targets[..., 0]) - common
-    return _ratio(common, union), _ratio(common, np.broadcast_to(own, common.shape))
+    share = _ratio(common, np.broadcast_to(own, common.shape))
+    return _ratio(common, union) + _same_moment(candidates, targets, union), share
 
 
 def average_recall(
@@ -314,7 +315,13 @@ def _segments(values: Any) -> np.ndarray:
 
 def _row_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     common = (np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])).clip(min=0)
-    return _ratio(common, a[:, 1] - a[:, 0] + b[:, 1] - b[:, 0] - common)
+    union = a[:, 1] - a[:, 0] + b[:, 1] - b[:, 0] - common
+    return _ratio(common, union) + _same_moment(a, b, union)
+
+
+def _same_moment(a: np.ndarray, b: np.ndarray, union: np.ndarray) -> np.ndarray:
+    """1.0 for two segments that are one point of time, as some of ActivityNet's are; 0.0 for all others."""
+    return ((union == 0) & (a[..., 0] == b[..., 0])).astype(np.float64)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
