@@ -19,7 +19,7 @@ from ..transforms import functional as F
 from ..weights.resolve import fetch_state_dict
 from ..weights.tables.detection import FASTER_RCNN
 from .box_losses import box_loss
-from .poses import box_iou
+from .poses import box_iou, without_epsilon
 from .predict import class_names, pick_device
 
 PersonDetector = Callable[[Tensor], Any]  # uint8 (3, H, W) -> boxes (N, 4) in pixels, or (N, 5) with their score
@@ -89,16 +89,11 @@ class FasterRCNN:
 
 
 def faster_rcnn() -> nn.Module:
-    """The network that the published weights are of: its frozen batch norms divide by the variance alone."""
+    """The network that the published weights are of."""
     from torchvision.models.detection import FasterRCNN as Network
     from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-    from torchvision.ops import FrozenBatchNorm2d
 
-    network = Network(resnet_fpn_backbone(backbone_name="resnet50", weights=None), num_classes=91)
-    for module in network.modules():
-        if isinstance(module, FrozenBatchNorm2d):
-            module.eps = 0.0
-    return network
+    return without_epsilon(Network(resnet_fpn_backbone(backbone_name="resnet50", weights=None), num_classes=91))
 
 
 class KeyFrame(NamedTuple):

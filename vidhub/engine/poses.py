@@ -67,7 +67,17 @@ def keypoint_rcnn() -> nn.Module:
     from torchvision.models.detection import KeypointRCNN as Network
     from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-    return Network(resnet_fpn_backbone(backbone_name="resnet50", weights=None), num_classes=2)
+    return without_epsilon(Network(resnet_fpn_backbone(backbone_name="resnet50", weights=None), num_classes=2))
+
+
+def without_epsilon(network: nn.Module) -> nn.Module:
+    """``network``, its frozen batch norms dividing by the variance alone, as torchvision's first detectors need it."""
+    from torchvision.ops import FrozenBatchNorm2d
+
+    for module in network.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            module.eps = 0.0
+    return network
 
 
 def poses_for(model: nn.Module, source: Any, views: Any = None, device: Any = None) -> PoseRecord | None:
