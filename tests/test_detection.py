@@ -58,7 +58,7 @@ def test_classifier(small):
     assert small.get_classifier().out_features == 3
     other = RoIDetector(vidhub.create_model("x3d_xs", num_classes=0, depth=1.0), 3, context=True)
     other.reset_classifier(0)
-    assert other(clips(other), BOXES).shape == (3, 2 * 192)
+    assert other(clips(other), BOXES).shape == (3, 2 * small.num_features)
 
 
 def test_wrong_boxes_and_banks(small):

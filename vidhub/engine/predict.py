@@ -103,7 +103,7 @@ def predict(
     dtype, device = checked_dtype(dtype), pick_device(device, model)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
-    if isinstance(model.data_config, DetectionConfig):
+    if isinstance(getattr(model, "data_config", None), DetectionConfig):
         from .detection import predict_actions
 
         settings = {"detector": detector, "topk": topk, "device": device, "labels": labels}

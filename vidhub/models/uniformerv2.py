@@ -26,10 +26,10 @@ class Gather(nn.Module):
     Query (B, 1, C) and tokens (B * t, 1 + h*w, C) -> query.
     """
 
-    def __init__(self, dim: int, num_heads: int):
+    def __init__(self, dim: int, num_heads: int, dropout: float):
         super().__init__()
         self.pos_embed = nn.Conv3d(dim, dim, 3, padding=1, groups=dim)
-        self.query = CrossBlock(dim, num_heads, "quick", EPS)
+        self.query = CrossBlock(dim, num_heads, "quick", EPS, dropout=dropout)
 
     def forward(self, query: Tensor, x: Tensor, grid: Grid) -> Tensor:
         x = x.unflatten(0, (-1, grid[0]))  # (B, t, 1 + h*w, C)
@@ -48,6 +48,7 @@ class UniFormerV2(TokenRecognizer):
         num_frames: frames of a clip, for its data configuration alone.
         img_size: height and width of a clip; others get resized position embeddings.
         num_gathers: the query gathers after each of the last so many blocks.
+        query_dropout: of the hidden layers of its MLPs.
         drop_path_rate: stochastic depth of the last block; it rises evenly from 0.
     """
 
@@ -66,6 +67,7 @@ class UniFormerV2(TokenRecognizer):
         depth: int = 12,
         num_heads: int = 12,
         num_gathers: int = 4,
+        query_dropout: float = 0.5,
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
@@ -81,7 +83,7 @@ class UniFormerV2(TokenRecognizer):
             Block(dim, num_heads, drop_path=rate, gelu="quick", eps=EPS)
             for rate in drop_path_rates(drop_path_rate, depth)
         )
-        self.gathers = nn.ModuleList(Gather(dim, num_heads) for _ in range(num_gathers))
+        self.gathers = nn.ModuleList(Gather(dim, num_heads, query_dropout) for _ in range(num_gathers))
         self.query_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.balance = nn.Parameter(torch.zeros(dim))
         self.norm = layer_norm(dim, EPS)

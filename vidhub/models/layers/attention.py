@@ -74,10 +74,19 @@ class Block(nn.Module):
 class CrossBlock(nn.Module):
     """Queries (B, M, C) gather from tokens (B, N, C), then pass an MLP, each added to what came in: (B, M, C).
 
-    ``lean`` leaves out the norm of the queries and the projection of what was gathered.
+    ``lean`` leaves out the norm of the queries and the projection of what was gathered; ``dropout`` is that of the
+    MLP's hidden layer.
     """
 
-    def __init__(self, dim: int, num_heads: int, gelu: Gelu = "exact", eps: float = 1e-6, lean: bool = False):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        gelu: Gelu = "exact",
+        eps: float = 1e-6,
+        lean: bool = False,
+        dropout: float = 0.0,
+    ):
         super().__init__()
         self.num_heads = num_heads
         self.norm1 = nn.Identity() if lean else layer_norm(dim, eps)
@@ -86,7 +95,7 @@ class CrossBlock(nn.Module):
         self.kv = nn.Linear(dim, 2 * dim)
         self.proj = nn.Identity() if lean else nn.Linear(dim, dim)
         self.norm2 = layer_norm(dim, eps)
-        self.mlp = mlp(dim, gelu=gelu)
+        self.mlp = mlp(dim, gelu=gelu, dropout=dropout)
 
     def forward(self, query: Tensor, x: Tensor) -> Tensor:
         q = self.q(self.norm1(query)).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, M, channels)
@@ -100,10 +109,10 @@ def layer_norm(dim: int, eps: float = 1e-6) -> nn.LayerNorm:
     return nn.LayerNorm(dim, eps=eps)
 
 
-def mlp(dim: int, ratio: float = 4.0, gelu: Gelu = "exact") -> Mlp:
+def mlp(dim: int, ratio: float = 4.0, gelu: Gelu = "exact", dropout: float = 0.0) -> Mlp:
     """Two linear layers with a GELU between: as it is, in its tanh approximation, or ``x * sigmoid(1.702 x)``."""
     activation = {"exact": nn.GELU, "tanh": partial(nn.GELU, "tanh"), "quick": QuickGELU}[gelu]
-    return Mlp(dim, round(dim * ratio), act_layer=activation)
+    return Mlp(dim, round(dim * ratio), act_layer=activation, drop=(dropout, 0.0))
 
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:
