@@ -176,7 +176,8 @@ class _Run:
         if self.sharded and recipe.ema_decay:
             raise InputError("no moving average is kept of weights that FSDP shards: set ema_decay=0.")
         self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
-        self.model = _channels_last(model).to(self.accelerator.device)
+        # FSDP shards weights along their first axis and takes none that are laid out otherwise
+        self.model = (model if self.sharded else _channels_last(model)).to(self.accelerator.device)
         self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
         optimizer = create_optimizer(self.model, recipe, self.world_size)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
