@@ -188,9 +188,10 @@ class VideoReader:
         if self._closed:
             raise InputError("this VideoReader is closed; open the video again.")
         ordered, places = np.unique(wanted, return_inverse=True)
-        frames = torch.empty(len(ordered), 3, *size, dtype=torch.uint8)
-        for frame, position in zip(frames, ordered.tolist(), strict=True):
-            frame.copy_(torch.from_numpy(self._source.rgb(position, size)).permute(2, 0, 1))
+        pixels = np.empty((len(ordered), 3, *size), np.uint8)
+        for picture, position in zip(pixels, ordered.tolist(), strict=True):
+            picture[:] = self._source.rgb(position, size).transpose(2, 0, 1)  # torch's copy would wake all cores
+        frames = torch.from_numpy(pixels)
         return frames if np.array_equal(ordered, wanted) else frames[torch.from_numpy(places)]
 
 
