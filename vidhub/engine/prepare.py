@@ -18,13 +18,14 @@ from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
 from ..datasets.records import PoseRecord
 from ..datasets.skeleton import load_keypoints
+from ..datasets.snippets import SnippetDataset
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights.skeletons import LAYOUTS
 from ..weights.types import DataConfig, SegmentConfig, SkeletonConfig
-from . import localization, losses
+from . import localization, losses, ssn
 from .extract import read_settings
 from .recipe import Recipe
 
@@ -85,6 +86,8 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     args = dict(recipe.model_args)
     if localization.is_localization(train_set):
         args = {**localization.network_arguments(recipe.model, train_set), **args}
+    elif ssn.has_proposals(train_set):
+        args = {**ssn.ssn_arguments(recipe.model, train_set), **args}
     elif getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
     records = getattr(train_set, "records", ())
@@ -207,6 +210,9 @@ def with_transforms(
     if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
         opened = localization.open_features(train_set, model, max_steps=recipe.num_frames)
         return opened, val_set and localization.open_features(val_set, model)
+    if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
+        transform = create_transform(config, training=True, **recipe.augment)
+        return SnippetDataset(train_set.records, transform, train_set.classes), val_set
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)
