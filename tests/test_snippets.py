@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from media import read_number, render
+from PIL import Image
 
 import vidhub
 from vidhub.cli import main
@@ -111,6 +112,27 @@ def test_gradients_reach_every_parameter(root):
     assert batch.clips.shape == (16, 3, 9, 32, 32)
     snippet_loss(model.train(), batch).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_stored_flow_is_looked_at_in_stacks(root, tmp_path):
+    for name in ("train0", "train1"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        for i in range(FRAMES):
+            for axis in "xy":
+                picture = np.full((40, 52), 2 * i + 10 + 100 * (axis == "y"), np.uint8)
+                Image.fromarray(picture).save(tmp_path / "videos" / name / f"flow_{axis}_{i + 1:05}.png")
+    (tmp_path / "proposals_train.txt").write_text((root / "proposals_train.txt").read_text())
+    data = create_dataset("proposals", tmp_path, "train", file_name="{}")
+    recipe = read_recipe("ssn_thumos14", [*TINY, "pretrained=false", "model_args.in_chans=10"])
+    model = create_network(recipe, data)
+    clips = with_transforms(recipe, model, data, None)[0][0].clips
+    assert clips.shape == (8, 10, 9, 32, 32)
+    # five flows, one after the other, x before y
+    steps = (clips[:, :, :, 0, 0] * 128).round()
+    assert (steps[:, 2::2] - steps[:, :-2:2] == 2).all()
+    assert (steps[:, 1::2] - steps[:, ::2] == 100).all()
+    found = ssn_predict(model, data.records[0].path, data.records[0].fractions)
+    assert np.isfinite(found.segments).all()
 
 
 def test_from_proposals_to_segments(root, tmp_path, capsys, monkeypatch):
