@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,13 @@ def read_features(path: str | Path) -> np.ndarray:
             values = np.loadtxt(file, np.float32, delimiter=",", skiprows=1, ndmin=2)
         else:
             values = np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no file of features {file!r}: make it with vidhub extract, or see its path."
+        ) from None
     except (OSError, ValueError, KeyError) as error:
+        if "pickle" in str(error):
+            error = ValueError("it is no NumPy file of numbers")
         raise InputError(f"cannot read the features {path!r} ({' '.join(str(error).split())}).") from error
     if values.ndim != 2 or not values.size:
         raise InputError(f"features must be of shape (steps, channels), those in {path!r} are {values.shape}.")
@@ -107,6 +114,23 @@ class FeatureDataset(Dataset):
         if self._kept is not None:
             self._kept[index] = values
         return values
+
+    def check(self, *, training: bool = False) -> None:
+        """See that every video has a file of features and a duration, before anything long begins.
+
+        Raises:
+            InputError: one has not, or, for training, there is no segment in any video.
+        """
+        missing = [r for r in self.records if not os.path.exists(str(r.path).partition("::")[0])]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(self.records)} videos have no features, such as {str(missing[0].path)!r}: "
+                "make them with vidhub extract."
+            )
+        for index in range(len(self)):
+            self.duration(index)
+        if training and not any(len(record.segments) for record in self.records):
+            raise InputError("there is no segment in any of the training videos: annotate some.")
 
     def duration(self, index: int) -> float:
         """Seconds that the features cover."""

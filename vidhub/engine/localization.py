@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -121,14 +122,21 @@ def score_segments(
     return {"mAP": 100 * scores.average_map, **at}
 
 
-def open_features(data: Dataset, model: nn.Module, *, max_steps: int | None = None) -> FeatureDataset:
+def open_features(
+    data: Dataset, model: nn.Module, *, max_steps: int | None = None, training: bool = False
+) -> FeatureDataset:
     """A data set of ``create_dataset`` with the features that its records name, as ``model`` takes them.
 
     One of features stays as it is.
+
+    Raises:
+        InputError: features or durations are missing, or there is nothing to be trained on.
     """
     if isinstance(data, FeatureDataset):
         return data
-    return FeatureDataset(data.records, model.data_config, data.classes, max_steps=max_steps)
+    opened = FeatureDataset(data.records, model.data_config, data.classes, max_steps=max_steps)
+    opened.check(training=training)
+    return opened
 
 
 def is_localization(data: Dataset) -> bool:
@@ -152,7 +160,8 @@ def network_arguments(name: str, data: Dataset) -> dict[str, Any]:
         raise InputError(f"{name!r} finds no segments: choose one of {', '.join(_on_features())}.")
     if arch not in _on_features():
         raise InputError(f"{name!r} does not learn from features: choose one of {', '.join(_on_features())}.")
-    found = {"feature_dim": read_features(data.records[0].path).shape[1]}
+    paths = [record.path for record in data.records]
+    found = {"feature_dim": read_features(next(filter(os.path.exists, paths), paths[0])).shape[1]}
     return found | ({"num_classes": data.num_classes} if arch in ("actionformer", "tridet") else {})
 
 
@@ -236,7 +245,9 @@ def predict_segments(
     if proposals is not None:
         raise InputError(f"{type(model).__name__} makes its own proposals: leave proposals out.")
     if not isinstance(config, SegmentConfig):
-        raise InputError(f"{type(model).__name__} finds no segments in features.")
+        raise InputError(
+            f"{type(model).__name__} finds no segments: train one of {', '.join(_on_features())} and name its folder."
+        )
     if source.endswith((".npy", ".csv", ".h5", ".hdf5")):
         values = read_features(source)
         duration = duration or float(len(values))
@@ -247,6 +258,11 @@ def predict_segments(
         taker = create_model(features, pretrained=True) if isinstance(features, str) else features
         found = extract_video(taker.to(device), source, every=config.feature_every, batch_size=batch_size)
         values, duration = found.values, found.duration
+    if values.shape[1] != config.feature_dim:
+        made = f" of {config.feature_model} every {config.feature_every} frames" if config.feature_model else ""
+        raise InputError(
+            f"the network takes features of {config.feature_dim} channels{made}, not of {values.shape[1]}."
+        )
     x = torch.from_numpy(values).T
     x = rescale(x, config.num_steps) if config.num_steps else x
     return _prediction(source, duration, segments_of(model, x, duration), model.labels, topk, min_score)

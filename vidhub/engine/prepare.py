@@ -208,7 +208,7 @@ def with_transforms(
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
     if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
-        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames)
+        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames, training=True)
         return opened, val_set and localization.open_features(val_set, model)
     if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
         transform = create_transform(config, training=True, **recipe.augment)
