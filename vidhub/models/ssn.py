@@ -50,7 +50,7 @@ def part_weights(ticks: Tensor, scale_factors: Tensor, levels: Levels, num_ticks
         for parts in levels[stage]:
             bounds = left[:, None] + torch.arange(parts + 1, device=ticks.device) * length[:, None] // parts
             inside = (position >= bounds[:, :-1, None]) & (position < bounds[:, 1:, None])
-            size = (bounds[:, 1:] - bounds[:, :-1]).clamp(min=1)[..., None]
+            size = inside.sum(-1, keepdim=True).clamp(min=1)
             weights.append(inside.to(scale_factors) / size * scale[:, None, None])
     return torch.cat(weights, 1)
 
