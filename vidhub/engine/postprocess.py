@@ -42,7 +42,7 @@ def soft_nms(
         scores[i] = -np.inf
         near = np.flatnonzero(common > 0)
         common = common[near]
-        iou = common / (length[near] + length[i] - common)
+        iou = common / (length[i] - common + end[near] - start[near])  # in this order, or other ones reach thresholds
         above = iou > low + (high - low) * length[i]
         scores[near[above]] *= np.exp(-np.square(iou[above]) / alpha)
     return kept
@@ -62,7 +62,7 @@ def nms(proposals: np.ndarray, threshold: float) -> np.ndarray:
         if alive[i]:
             kept.append(i)
             common = (np.minimum(end, end[i]) - np.maximum(start, start[i])).clip(min=0)
-            union = length + length[i] - common
+            union = length - common + end[i] - start[i]
             alive &= np.divide(common, union, out=np.full(len(rows), np.inf), where=union > 0) <= threshold
     return rows[kept]
 
@@ -75,8 +75,8 @@ def to_segments(
 ) -> Segments:
     """Rated proposals, (N, 3 or more) with start and end as fractions first and the score last, in seconds.
 
-    Soft-NMS, then the ``config.top_k`` best, of equal scores the last first. With ``num_frames`` a fraction is of the
-    frames that features were taken from: whole multiples of ``config.frame_interval``.
+    Soft-NMS, then the ``config.top_k`` best. With ``num_frames`` a fraction is of the frames that features were taken
+    from: whole multiples of ``config.frame_interval``.
     """
     if not np.size(proposals):
         return Segments(np.zeros((0, 2)), np.zeros(0))

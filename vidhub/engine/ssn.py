@@ -117,8 +117,8 @@ def ssn_predict(
         changes = changes * deviation + mean
     found = ssn_detections(np.asarray(fractions, np.float64), activity, completeness, changes, top_k=top_k)
     kept = {c: ssn_segments(rows, threshold) for c, rows in found.items()}
-    rows = np.concatenate(list(kept.values()))
-    labels = np.repeat(list(kept), [len(part) for part in kept.values()])
+    rows = np.concatenate([np.zeros((0, 5)), *kept.values()])
+    labels = np.repeat(np.array(list(kept), np.int64), [len(part) for part in kept.values()])
     order = np.argsort(-rows[:, 2], kind="stable")
     return Segments(rows[order, :2] * duration, rows[order, 2], labels[order])
 

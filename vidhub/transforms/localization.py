@@ -18,7 +18,7 @@ def overlap(segments: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.n
     common = np.minimum(segments[..., 1], targets[..., 1]) - np.maximum(segments[..., 0], targets[..., 0])
     common = common.clip(min=0)
     own = np.broadcast_to(segments[..., 1] - segments[..., 0], common.shape)
-    union = own + targets[..., 1] - targets[..., 0] - common
+    union = own - common + targets[..., 1] - targets[..., 0]
     return tuple(np.divide(common, whole, out=np.zeros_like(common), where=whole > 0) for whole in (union, own))
 
 

@@ -42,7 +42,8 @@ def tick_proposals(
     before, after = (end - start) * margin[0], (end - start) * margin[1]
     left, right = np.maximum(start - before, 0), np.minimum(end + after, 1)
     ticks = (np.stack((left, start, end, right), 1) * len(first)).astype(np.int64)
-    return ProposalTicks(frames, ticks, np.stack(((start - left) / before, (right - end) / after), 1))
+    used, wanted = np.stack((start - left, right - end), 1), np.stack((before, after), 1)
+    return ProposalTicks(frames, ticks, np.divide(used, wanted, out=np.zeros_like(used), where=wanted > 0))
 
 
 def stage_proposal(
