@@ -13,7 +13,7 @@ import vidhub
 from vidhub.cli import main
 from vidhub.datasets.features import read_features
 from vidhub.engine.extract import VideoFeatures, clip_frames, extract, extract_video
-from vidhub.engine.localization import SegmentPrediction
+from vidhub.engine.localization import SegmentPrediction, open_features
 from vidhub.engine.timeline import draw_timeline
 from vidhub.errors import InputError
 from vidhub.weights.tables import EMBEDDED
@@ -140,6 +140,28 @@ def test_h5_holds_the_same_as_npy(network, videos, tmp_path):
     (tmp_path / "annotations.json").write_text(json.dumps(annotation))
     data = vidhub.create_dataset("segments", tmp_path, "train", folder="h5")
     assert data.records[0].path.endswith("0.h5")
+
+
+def test_features_of_a_data_set_of_videos_are_found_beside_them(tmp_path):
+    """THUMOS14's own text files state no durations: they are those of the videos."""
+    for name in ("videos", "features", "annotation"):
+        (tmp_path / name).mkdir()
+    video = "video_validation_0000051"
+    render(tmp_path / "videos" / f"{video}.mp4", frames=50)
+    np.save(tmp_path / "features" / f"{video}.npy", np.zeros((10, 4), np.float32))
+    (tmp_path / "annotation" / "Diving_val.txt").write_text(f"{video}  0.5 1.0\n")
+    model = vidhub.create_model("actionformer", dim=8, feature_dim=4, num_classes=20)
+    data = open_features(vidhub.create_dataset("thumos14", tmp_path, "val"), model, training=True)
+    assert data.duration(0) == pytest.approx(2.0)
+    assert data[0].segments.tolist() == [[2.0, 4.5]]
+    assert data[0].fractions.tolist() == [[0.25, 0.5]]
+
+
+def test_options_of_a_data_set_can_be_changed(tmp_path):
+    content = {"database": {"a": {"subset": "training", "duration": 3.0, "annotations": []}}}
+    (tmp_path / "activity_net.v1-3.json").write_text(json.dumps(content))
+    data = vidhub.create_dataset("activitynet", tmp_path, "train", folder="i3d", file_name="{}.npy")
+    assert data.records[0].path == str(tmp_path / "i3d" / "a.npy")
 
 
 def test_h5_is_refused_before_the_work(network, videos, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..datasets.catalog import create_dataset
-from ..datasets.features import FeatureDataset, read_features, rescale
+from ..datasets.features import FeatureDataset, find_features, read_features, rescale
 from ..datasets.records import SegmentsRecord
 from ..errors import InputError
 from ..metrics.segments import ACTIVITYNET_IOUS, THUMOS14_IOUS, Labelled, detection_map, proposal_scores
@@ -160,7 +160,7 @@ def network_arguments(name: str, data: Dataset) -> dict[str, Any]:
         raise InputError(f"{name!r} finds no segments: choose one of {', '.join(_on_features())}.")
     if arch not in _on_features():
         raise InputError(f"{name!r} does not learn from features: choose one of {', '.join(_on_features())}.")
-    paths = [record.path for record in data.records]
+    paths = [find_features(record.path) for record in data.records]
     found = {"feature_dim": read_features(next(filter(os.path.exists, paths), paths[0])).shape[1]}
     return found | ({"num_classes": data.num_classes} if arch in ("actionformer", "tridet") else {})
 

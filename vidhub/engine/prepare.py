@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, default_collate
 
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
+from ..datasets.features import find_features
 from ..datasets.records import PoseRecord
 from ..datasets.skeleton import load_keypoints
 from ..datasets.snippets import SnippetDataset
@@ -102,7 +103,7 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
     if isinstance(model.data_config, SegmentConfig):
-        made = read_settings(Path(train_set.records[0].path).parent)
+        made = read_settings(Path(find_features(train_set.records[0].path)).parent)
         if made:
             model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
     if isinstance(model.data_config, DataConfig):
