@@ -1,9 +1,9 @@
 """Soft-NMS and metrics of localization against the plain loops that they replace, on the same made-up data.
 
 The loops go through proposals, thresholds and true segments one by one, as MMAction2's soft-NMS and the evaluation
-scripts of ActivityNet do, on Python numbers and lists (faster here than the NumPy scalars and tables used there). They
-are measured on a part of the videos. Results are compared, too. With the Python of an environment that has MMAction2
-1.2, its own functions are measured and compared in the place of the loops.
+scripts of ActivityNet do; those of soft-NMS are measured on a part of the videos. Results are compared, too. With the
+Python of an environment that has MMAction2 1.2, its own functions take the place of the loops: its post-processing of
+BMN, and its copies of ActivityNet's scripts.
 
     python benchmarks/localization.py
     python benchmarks/localization.py --mmaction2 PATH/bin/python
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--proposals", type=int, default=10_000, help="of each video, for soft-NMS")
     parser.add_argument("--loop-videos", type=int, default=2, help="that the loops of soft-NMS go through")
     parser.add_argument("--mmaction2", metavar="PYTHON", help="of an environment with MMAction2 1.2")
-    parser.add_argument("--mmaction2-videos", type=int, default=10, help="that its post-processing goes through")
+    parser.add_argument("--mmaction2-videos", type=int, default=100, help="that its post-processing goes through")
     args = parser.parse_args()
     g = np.random.default_rng(0)
     start = g.uniform(0, 0.9, (args.videos, args.proposals))

@@ -19,8 +19,10 @@ import numpy as np
 _missing = types.ModuleType("mmaction.models.localizers.drn.drn")
 _missing.DRN = object
 sys.modules["mmaction.models.localizers.drn.drn"] = _missing
-if not hasattr(np, "float"):
-    np.float = float  # MMAction2 uses the old name
+# it uses names that NumPy 2 no longer has
+for old, new in (("float", float), ("trapz", getattr(np, "trapezoid", None))):
+    if not hasattr(np, old):
+        setattr(np, old, new)
 
 
 def timed(function, *args):
