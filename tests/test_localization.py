@@ -249,3 +249,15 @@ def test_of_equal_scores_at_the_limit_the_last_stay():
     shown = np.zeros((3, 2))
     found = postprocess.ssn_detections(np.array([[0, 0.1], [0.2, 0.3], [0.4, 0.5]]), shown, np.zeros((3, 1)), top_k=2)
     assert found[0][:, 0].tolist() == [0.2, 0.4]
+
+
+def test_where_nothing_is_positive_the_mean_is_over_one_more():
+    scores, where = torch.full((2, 3), 0.5), torch.tensor([[1.0, 1, 1], [1, 0, 0]])
+    wanted = -0.5 * 5 / 4 * 4 * np.log(0.5 + 1e-5) / 5
+    assert losses.binary_logistic(scores, torch.zeros(2, 3), 0.9, where).item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_segments_that_only_touch_overlap_as_published():
+    # the gap between 0.1 * 3 and 0.3 is part of what is learnt
+    assert localization.candidate_segments(10)[2, 0].tolist() == [0.0, 0.30000000000000004]
+    assert localization.bmn_labels([[0.3, 0.5]], 10)[0][2, 0] > 0
