@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from peers import Peer
 
 from vidhub.engine.postprocess import soft_nms, to_segments
 from vidhub.metrics.segments import ACTIVITYNET_IOUS, Labelled, average_recall, detection_map
@@ -126,7 +126,7 @@ def timed(function, *args):
 
 def report(name: str, ours: float, theirs: float, same: bool, who: str = "loops") -> None:
     times = f"ours {ours:9.4f} s   {who} {theirs:9.4f} s   {theirs / ours:7.1f} x"
-    print(f"{name:44} {times}   {'same' if same else 'NOT THE SAME'}")
+    print(f"{name:50} {times}   {'same' if same else 'NOT THE SAME'}")
 
 
 def against_loops(rows: np.ndarray, truth: dict, found: dict, loop_videos: int) -> None:
@@ -136,7 +136,7 @@ def against_loops(rows: np.ndarray, truth: dict, found: dict, loop_videos: int) 
     same = all(np.allclose(a, b) for a, b in zip(ours, loops, strict=False))
     seconds, loop_seconds = seconds / len(rows), loop_seconds / len(loops)
     report(f"soft-NMS, a video of {rows.shape[1]} proposals", seconds, loop_seconds, same)
-    print(f"{'':44} {len(rows)} videos: ours {seconds * len(rows):.2f} s")
+    print(f"{'':50} {len(rows)} videos: ours {seconds * len(rows):.2f} s")
 
     ours, seconds = timed(lambda: detection_map(truth, found).ap)
     loops, loop_seconds = timed(lambda: loop_map(truth, found, ACTIVITYNET_IOUS))
@@ -161,45 +161,41 @@ def as_dicts(given: Labelled) -> list[dict]:
 
 
 def against_mmaction2(python: str, rows: np.ndarray, truth: dict, found: dict, videos: int) -> None:
-    """The same arrays through MMAction2's functions, in its own environment."""
-    config, duration, num_frames = SegmentConfig(), 120.0, 3000
+    """The same arrays through MMAction2's functions, in turn with ours."""
+    config, info = SegmentConfig(), {"duration_frame": 3000, "duration_second": 120.0}
     options = [config.soft_nms_alpha, config.soft_nms_low, config.soft_nms_high, config.top_k, config.frame_interval]
     segments, proposals = without_classes(truth, found)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        np.save(folder / "proposals.npy", rows[:videos])
-        annotated = {f"v_{v}": {"annotations": as_dicts(given)} for v, given in truth.items()}
-        detected = {str(v): as_dicts(given) for v, given in found.items()}
+    script = Path(__file__).with_name("localization_mmaction2.py")
+    with tempfile.TemporaryDirectory() as name, Peer(python, script) as peer:
+        np.save(Path(name, "proposals.npy"), rows)
         contents = {
-            "settings": {"post_processing": options, "duration": duration, "num_frames": num_frames},
-            "truth": annotated,
-            "found": {"results": detected},
+            "truth": {f"v_{v}": {"annotations": as_dicts(given)} for v, given in truth.items()},
+            "found": {"results": {str(v): as_dicts(given) for v, given in found.items()}},
             "segments": {v: s.tolist() for v, s in segments.items()},
             "rated": {v: p.tolist() for v, p in proposals.items()},
         }
         for part, content in contents.items():
-            (folder / f"{part}.json").write_text(json.dumps(content))
-        script = Path(__file__).with_name("localization_mmaction2.py")
-        run = subprocess.run([python, str(script), name], capture_output=True, text=True)
-    if run.returncode:
-        raise SystemExit(run.stderr)
-    theirs = json.loads(run.stdout.splitlines()[-1])
-    who = f"MMAction2 {theirs['version']}"
+            Path(name, f"{part}.json").write_text(json.dumps(content))
+        who = f"MMAction2 {peer.run('load', folder=name)[1]}"
 
-    ours, seconds = timed(lambda: [to_segments(video, config, duration, num_frames) for video in rows])
-    both = zip(ours, theirs["post_processing"]["kept"], strict=False)
-    same = all(np.allclose(np.column_stack((a.segments, a.scores)), b) for a, b in both)
-    label = f"post-processing, a video of {rows.shape[1]} proposals"
-    report(label, seconds / len(rows), theirs["post_processing"]["seconds"], same, who)
-    print(f"{'':44} {len(rows)} videos: ours {seconds:.2f} s; {who} measured on {min(videos, len(rows))}")
+        ours, theirs, same = 0.0, 0.0, True
+        for i, video in enumerate(rows[:videos]):
+            a, seconds = timed(to_segments, video, config, info["duration_second"], info["duration_frame"])
+            other, b = peer.run("process", video=i, info=info, options=options)
+            b = np.array([(*proposal["segment"], proposal["score"]) for proposal in b])
+            same &= np.allclose(np.column_stack((a.segments, a.scores)), b)
+            ours, theirs = ours + seconds, theirs + other
+        label = f"post-processing, {videos} videos of {rows.shape[1]} proposals"
+        report(label, ours, theirs, same, who)
 
-    ours, seconds = timed(lambda: detection_map(truth, found).map)
-    same = np.allclose(ours, theirs["map"]["map"])
-    report(f"mAP, {len(truth)} videos of 100 detections", seconds, theirs["map"]["seconds"], same, who)
+        a, seconds = timed(lambda: detection_map(truth, found).map)
+        other, b = peer.run("detect")
+        report(f"mAP, {len(truth)} videos of 100 detections", seconds, other, np.allclose(a, b), who)
 
-    ours, seconds = timed(lambda: average_recall(segments, proposals, 100))
-    same = np.allclose(ours.recall, theirs["recall"]["recall"]) and np.isclose(ours.auc, theirs["recall"]["auc"])
-    report(f"AR@AN, {len(truth)} videos of 100 proposals", seconds, theirs["recall"]["seconds"], same, who)
+        a, seconds = timed(average_recall, segments, proposals, 100)
+        other, (recall, auc) = peer.run("recall")
+        same = np.allclose(a.recall, recall) and np.isclose(a.auc, auc)
+        report(f"AR@AN, {len(truth)} videos of 100 proposals", seconds, other, same, who)
 
 
 def main() -> None:
@@ -215,7 +211,7 @@ def main() -> None:
     rows = np.stack((start, g.uniform(start + 0.01, 1.0), g.uniform(size=start.shape)), -1)
     truth, found = made_up(10 * args.videos, 100, 20, g)
     if args.mmaction2:
-        against_mmaction2(args.mmaction2, rows, truth, found, args.mmaction2_videos)
+        against_mmaction2(args.mmaction2, rows, truth, found, min(args.videos, args.mmaction2_videos))
     else:
         against_loops(rows, truth, found, args.loop_videos)
 

@@ -6,6 +6,9 @@ import tempfile
 import pytest
 from servers import HubServer
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: they must not all use every core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _HUB = HubServer().__enter__()
 _FOLDER = tempfile.TemporaryDirectory()
 os.environ.update(

@@ -111,6 +111,16 @@ def test_box_normalisation_forgets_place_and_size():
     np.testing.assert_allclose(skeleton.normalize_box(keypoints * 3 + 10), out, atol=1e-5)
 
 
+def test_box_normalisation_of_joints_that_nobody_sees():
+    keypoints = walk()
+    assert not skeleton.normalize_box(keypoints, np.zeros(keypoints.shape[:-1])).any()
+    seen = np.zeros(keypoints.shape[:-1])
+    seen[..., :5] = 1
+    out = skeleton.normalize_box(keypoints, seen)
+    assert np.abs(out[..., :5, :]).max() == pytest.approx(1, abs=1e-5)
+    assert not out[..., 5:, :].any()
+
+
 def test_data_sets_of_skeletons(tmp_path):
     boxes = np.random.default_rng(0).uniform(1, 9, (4, 17, 3))
     stored = PoseRecord("a", 1, 9, boxes, extra={"frame_inds": np.array([0, 0, 4, 8])})

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 import types
@@ -454,7 +455,8 @@ class Payload:
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize(
-    ("function", "name"), [(os.system, r"\w+\.system"), (eval, "eval"), (shutil.rmtree, r"shutil\.rmtree")]
+    ("function", "name"),
+    [(os.system, r"\w+\.system"), (eval, r"(builtins\.)?eval"), (shutil.rmtree, r"shutil\.rmtree")],
 )
 def test_malicious_pickle_is_refused(tmp_path, function, name, zipped):
     mark = tmp_path / "mark"
@@ -509,6 +511,14 @@ def test_files_that_are_no_checkpoint(tmp_path, content, reason):
         read_state_dict(tmp_path / "net.pth")
     assert "\n" not in str(raised.value)
     assert "weights_only" not in str(raised.value)
+
+
+def test_tar_is_refused(tmp_path):
+    (tmp_path / "pickle").write_bytes(b"")
+    with tarfile.open(tmp_path / "net.pth", "w") as archive:
+        archive.add(tmp_path / "pickle", "pickle")
+    with pytest.raises(WeightsError, match="is a tar file"):
+        read_state_dict(tmp_path / "net.pth")
 
 
 def test_torchscript_is_refused(tmp_path):

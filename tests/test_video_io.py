@@ -516,3 +516,15 @@ def test_failed_opens_leave_no_handles(clip):
             VideoReader(path)
     gc.collect()
     assert not before or len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_decoder_threads_do_not_wait_for_python(clip):
+    av.logging.set_level(av.logging.ERROR)  # as older versions of torchvision do: closing a decoder could then hang
+    try:
+        with VideoReader(clip) as reader:
+            assert av.logging.get_level() is None
+            reader.get_frames([3])
+            av.logging.set_level(av.logging.ERROR)
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)

@@ -15,12 +15,22 @@ from av.video.reformatter import VideoReformatter
 from ..errors import VideoError
 
 
+def silence() -> None:
+    """Take FFmpeg's messages away from Python again, as PyAV has it unless told otherwise.
+
+    Older versions of torchvision (0.19) ask for them when they are imported. A decoder's threads then wait for Python's
+    lock with each message, while closing the decoder holds the lock and waits for them: for ever.
+    """
+    av.logging.set_level(None)
+
+
 def open_container(media: str | BinaryIO, name: str, format: str | None = None) -> av.container.InputContainer:
     """The media opened; in errors it is called ``name``. ``format`` None finds out the container's kind.
 
     Raises:
         FileNotFoundError, VideoError: it is not there, or not to be read.
     """
+    silence()
     try:
         if not isinstance(media, str) and media.seekable():
             media.seek(0)

@@ -25,7 +25,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError, VideoError
-from .decoding import Turn, decode, open_container, packets_of, to_rgb, video_stream
+from .decoding import Turn, decode, open_container, packets_of, silence, to_rgb, video_stream
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 _PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
@@ -498,6 +498,7 @@ class _File:
 
     def _shut(self) -> None:
         self._forget_position()
+        silence()
         if self._stream is not None and hasattr(self._stream.codec_context, "close"):
             # PyAV 13 would keep the decoder until the collector comes round.
             self._stream.codec_context.close(strict=False)

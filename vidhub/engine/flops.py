@@ -33,7 +33,7 @@ def cost_of(name: str) -> Cost:
     if isinstance(model.data_config, DetectionConfig):  # with one person, and of a bank one minute of five people
         inputs.append([torch.tensor([[0.0, 0.0, view[3], view[2]]], device="meta")])
         inputs.append(torch.empty(1, model.num_features, 300, 1, 1, device="meta") if model.memory else None)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:  # torch 2.4 counts nothing in inference mode
         model(*inputs)
     num_params = sum(p.numel() for p in model.parameters())
     return Cost(num_params, counter.get_total_flops() // 2, view, model.data_config)

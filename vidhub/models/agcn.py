@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..weights.skeletons import LayoutLike
 from ._registry import register_model
-from .layers.graph import Block, GraphNetwork, TemporalConv, adjacency, conv_norm
+from .layers.graph import GraphNetwork, TemporalConv, adjacency, conv_norm
 
 
 class AdaptiveGraphConv(nn.Module):
@@ -63,17 +63,11 @@ class AGCN(GraphNetwork):
     ):
         super().__init__(num_classes, in_chans, layout, num_persons)
         A = adjacency(layout, "spatial").float()
-        in_channels = in_chans
-        for i, depth in enumerate(depths):
-            stage, channels = nn.Sequential(), width << i
-            for j in range(depth):
-                stride, first = 2 if i > 0 and j == 0 else 1, i == j == 0
-                gcn = AdaptiveGraphConv(in_channels, channels, A)
-                tcn = TemporalConv(channels, channels, 9, stride)
-                stage.append(Block(in_channels, channels, stride, gcn, tcn, not first))
-                in_channels = channels
-            self.add_stage(stage, channels, 1 << i)
-        self.add_head(in_channels, dropout)
+
+        def parts(in_channels: int, channels: int, stride: int) -> tuple[nn.Module, nn.Module]:
+            return AdaptiveGraphConv(in_channels, channels, A), TemporalConv(channels, channels, 9, stride)
+
+        self.add_head(self.add_blocks(depths, width, parts), dropout)
         for module in self.modules():
             if isinstance(module, AdaptiveGraphConv):
                 nn.init.constant_(module.bn.weight, 1e-6)  # training starts from the shortcuts

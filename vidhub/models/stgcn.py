@@ -8,7 +8,6 @@ Published on NTU RGB+D 60 (cross-subject, joints in 3D): ST-GCN 88.1, ST-GCN++ 8
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Literal
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from ..weights.skeletons import LayoutLike
 from ._registry import register_model
-from .layers.graph import Block, GraphNetwork, TemporalConv, Zero, adjacency, conv_norm
+from .layers.graph import GraphNetwork, TemporalConv, Zero, adjacency, conv_norm
 
 
 class GraphConv(nn.Module):
@@ -106,19 +105,13 @@ class STGCN(GraphNetwork):
         super().__init__(num_classes, in_chans, layout)
         A = adjacency(layout, strategy).float()
         tcn = MultiScaleConv if multi_scale else lambda channels, stride: TemporalConv(channels, channels, 9, stride)
-        make = partial(GraphConv, A=A, learned=learned, residual=residual)
-        in_channels = in_chans
-        for i, depth in enumerate(depths):
-            stage, channels = nn.Sequential(), width << i
-            for j in range(depth):
-                stride = 2 if i > 0 and j == 0 else 1
-                over_time = tcn(channels, stride)
-                over_time = nn.Sequential(over_time, nn.Dropout(drop)) if drop else over_time
-                first = i == j == 0
-                stage.append(Block(in_channels, channels, stride, make(in_channels, channels), over_time, not first))
-                in_channels = channels
-            self.add_stage(stage, channels, 1 << i)
-        self.add_head(in_channels, dropout)
+
+        def parts(in_channels: int, channels: int, stride: int) -> tuple[nn.Module, nn.Module]:
+            over_time = tcn(channels, stride)
+            over_time = nn.Sequential(over_time, nn.Dropout(drop)) if drop else over_time
+            return GraphConv(in_channels, channels, A, learned, residual), over_time
+
+        self.add_head(self.add_blocks(depths, width, parts), dropout)
 
 
 @register_model

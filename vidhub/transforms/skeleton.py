@@ -33,11 +33,14 @@ def normalize_2d(keypoints: np.ndarray, size: Size | None = None) -> np.ndarray:
 
 
 def normalize_box(keypoints: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
-    """-1 to 1 of the box around all joints that are there (all frames together); missing ones become 0."""
-    out = keypoints.astype(np.float32)
-    there = (out[..., :2] != 0).any(-1) if scores is None else scores > 0
+    """-1 to 1 of the box around all joints that are there (all frames together); missing ones become 0.
+
+    Joints with a score of 0 are missing; so that where no joint is seen all is zero, and nothing stays in pixels.
+    """
+    there = (keypoints[..., :2] != 0).any(-1) if scores is None else scores > 0
     if not there.any():
-        return out
+        return np.zeros_like(keypoints, np.float32)
+    out = keypoints.astype(np.float32)
     low, high = out[there][:, :2].min(0), out[there][:, :2].max(0)
     out[..., :2] = (out[..., :2] - (low + high) / 2) / np.maximum(high - low, 1e-6) * 2
     out[..., :2] *= there[..., None]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tarfile
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +41,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             content = load_file(path)
+        elif refused := _holds_code(path):
+            raise WeightsError(f"{str(path)!r} {refused}: only files of plain tensors are read.")
         else:
             with _stand_ins():
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
+    except WeightsError:
+        raise
     except Exception as error:  # damaged files raise nearly anything
         raise WeightsError(f"{str(path)!r} {_unreadable(head, error)}.") from error
     state = _tensors(content)
@@ -97,7 +103,7 @@ def _stand_in(full_name: str, base: type) -> type:
 
 # What MMAction2, PySlowFast and others save beside the weights. The real classes and functions are never imported.
 _OPAQUE = """
-    argparse.Namespace builtins.dict builtins.float builtins.getattr builtins.int builtins.list
+    _codecs.encode argparse.Namespace builtins.dict builtins.float builtins.getattr builtins.int builtins.list
     datetime.datetime datetime.timedelta mmcv.utils.config.Config mmengine.config.config.Config
     mmengine.logging.history_buffer.HistoryBuffer numpy.dtype numpy.float32 numpy.float64 numpy.int64 numpy.ndarray
     numpy.core.multiarray._reconstruct numpy.core.multiarray.scalar
@@ -128,6 +134,17 @@ def _stand_ins() -> Iterator[None]:
             add_safe_globals(others)
 
 
+def _holds_code(path: Path) -> str | None:
+    """Why a file is not to be opened: torch before 2.6 runs what is in these in spite of ``weights_only=True``."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                return "is a TorchScript archive, which holds code"
+    elif tarfile.is_tarfile(path):
+        return "is a tar file, as the oldest versions of torch.save made them, whose pickle could run code"
+    return None
+
+
 def _tensors(content: object) -> dict[str, Tensor]:
     for _ in range(3):
         if isinstance(content, dict):
@@ -150,8 +167,6 @@ def _unreadable(head: bytes, error: Exception) -> str:
         return "is a web page and no checkpoint"
     if refused := re.search(r"GLOBAL (\S+)", str(error)):
         return f"is not loaded: its pickle asks for {refused[1]}, and only tensors and plain data are read"
-    if "TorchScript" in str(error):
-        return "is a TorchScript archive, which holds code: only files of plain tensors are read"
     if isinstance(error, UnpicklingError):  # torch's text would advise to run the pickle
         return "is damaged or not made by torch.save"
     return f"is damaged or no checkpoint ({one_line(error)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -123,6 +123,28 @@ class GraphNetwork(Recognizer):
         setattr(self, name, stage)
         self.feature_info.append({"module": name, "num_chs": channels, "reduction": (reduction, 1)})
         self.stages = tuple(info["module"] for info in self.feature_info)
+
+    def add_blocks(
+        self, depths: Sequence[int], width: int, parts: Callable[[int, int, int], tuple[nn.Module, nn.Module]]
+    ) -> int:
+        """Append stages of these many blocks, each with twice the channels and half the frames of the one before it.
+
+        Args:
+            width: channels of the first stage.
+            parts: from channels, new channels and stride to the convolutions over joints and over frames.
+
+        Returns:
+            The channels of the last stage.
+        """
+        channels = self.in_chans
+        for i, depth in enumerate(depths):
+            stage = nn.Sequential()
+            for j in range(depth):
+                stride, shape = 2 if i > 0 and j == 0 else 1, (channels, width << i)
+                stage.append(Block(*shape, stride, *parts(*shape, stride), residual=i > 0 or j > 0))
+                channels = width << i
+            self.add_stage(stage, channels, 1 << i)
+        return channels
 
     def add_head(self, in_features: int, dropout: float) -> None:
         self.head = ClassifierHead(in_features, self.num_classes, dropout)
