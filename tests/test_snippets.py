@@ -17,7 +17,7 @@ from vidhub.datasets.proposals import read_proposals
 from vidhub.datasets.snippets import SnippetDataset, collate_snippets
 from vidhub.engine.prepare import create_network, with_transforms
 from vidhub.engine.recipe import read_recipe
-from vidhub.engine.ssn import read_fractions, snippet_loss, ssn_predict, ssn_scores
+from vidhub.engine.ssn import read_fractions, read_statistics, snippet_loss, ssn_predict, ssn_scores
 from vidhub.errors import InputError
 from vidhub.transforms.proposals import stage_proposal
 
@@ -174,6 +174,13 @@ def test_scores_say_which_proposals_are_right(root):
     assert ssn_scores(model, data, (0.5, 0.97)) == {"mAP": 50, "mAP@0.5": 100, "mAP@0.97": 0}
     found = ssn_predict(model, data.records[0].path, data.records[0].fractions)
     assert found.scores[0] == pytest.approx(np.e / 2)
+
+
+def test_statistics_that_a_network_does_not_know_are_those_of_the_list(root):
+    data = create_dataset("proposals", root, "val")
+    known = SnippetDataset(data.records, Numbers()).statistics
+    np.testing.assert_array_equal(read_statistics(root / "proposals_val.txt"), known)
+    assert read_statistics("found.json") is None
 
 
 def test_proposals_that_are_not_there_are_named(root, tmp_path):

@@ -240,7 +240,8 @@ def predict_segments(
         fractions = ssn.read_fractions(proposals, source)
         with ssn.open_source(model, source) as reader:
             duration = ssn.seconds_of(model, reader)
-            found = ssn.ssn_predict(model.eval(), reader, fractions, batch_size=batch_size)
+            statistics = model.statistics or ssn.read_statistics(proposals)
+            found = ssn.ssn_predict(model.eval(), reader, fractions, statistics, batch_size=batch_size)
         return _prediction(source, duration, found, model.labels, topk, min_score)
     if proposals is not None:
         raise InputError(f"{type(model).__name__} makes its own proposals: leave proposals out.")

@@ -181,5 +181,12 @@ def read_fractions(path: str | Path, source: str) -> np.ndarray:
     return found[name]
 
 
+def read_statistics(path: str | Path) -> np.ndarray | None:
+    """For networks that do not know their training's: those of a list in SSN's format, (2, 2); None of others."""
+    if str(path).endswith(".json"):
+        return None
+    return target_statistics([training_proposals(video) for video in usable(read_proposals(path))])
+
+
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "no video"
