@@ -1,22 +1,29 @@
 """Soft-NMS and metrics of localization against the plain loops that they replace, on the same made-up data.
 
 The loops go through proposals, thresholds and true segments one by one, as MMAction2's soft-NMS and the evaluation
-scripts of ActivityNet do, on Python numbers and lists (faster here than the NumPy scalars and tables used there). They
-are measured on a part of the videos. Results are compared, too.
+scripts of ActivityNet do; those of soft-NMS are measured on a part of the videos. Results are compared, too. With the
+Python of an environment that has MMAction2 1.2, its own functions take the place of the loops: its post-processing of
+BMN, and its copies of ActivityNet's scripts.
 
     python benchmarks/localization.py
+    python benchmarks/localization.py --mmaction2 PATH/bin/python
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
+from peers import Peer
 
-from vidhub.engine.postprocess import soft_nms
+from vidhub.engine.postprocess import soft_nms, to_segments
 from vidhub.metrics.segments import ACTIVITYNET_IOUS, Labelled, average_recall, detection_map
+from vidhub.weights.types import SegmentConfig
 
 
 def loop_soft_nms(rows, alpha: float, low: float, high: float, top_k: int):
@@ -117,9 +124,78 @@ def timed(function, *args):
     return function(*args), time.perf_counter() - started
 
 
-def report(name: str, ours: float, loops: float, same: bool) -> None:
-    times = f"ours {ours:9.4f} s   loops {loops:9.4f} s   {loops / ours:7.1f} x"
-    print(f"{name:40} {times}   {'same' if same else 'NOT THE SAME'}")
+def report(name: str, ours: float, theirs: float, same: bool, who: str = "loops") -> None:
+    times = f"ours {ours:9.4f} s   {who} {theirs:9.4f} s   {theirs / ours:7.1f} x"
+    print(f"{name:50} {times}   {'same' if same else 'NOT THE SAME'}")
+
+
+def against_loops(rows: np.ndarray, truth: dict, found: dict, loop_videos: int) -> None:
+    settings = (0.4, 0.5, 0.9, 100)
+    ours, seconds = timed(lambda: [soft_nms(video, *settings) for video in rows])
+    loops, loop_seconds = timed(lambda: [loop_soft_nms(video, *settings) for video in rows[:loop_videos]])
+    same = all(np.allclose(a, b) for a, b in zip(ours, loops, strict=False))
+    seconds, loop_seconds = seconds / len(rows), loop_seconds / len(loops)
+    report(f"soft-NMS, a video of {rows.shape[1]} proposals", seconds, loop_seconds, same)
+    print(f"{'':50} {len(rows)} videos: ours {seconds * len(rows):.2f} s")
+
+    ours, seconds = timed(lambda: detection_map(truth, found).ap)
+    loops, loop_seconds = timed(lambda: loop_map(truth, found, ACTIVITYNET_IOUS))
+    report(f"mAP, {len(truth)} videos of 100 detections", seconds, loop_seconds, np.allclose(ours, loops))
+
+    segments, proposals = without_classes(truth, found)
+    ours, seconds = timed(lambda: average_recall(segments, proposals, 100).recall)
+    loops, loop_seconds = timed(lambda: loop_recall(segments, proposals, 100, ACTIVITYNET_IOUS))
+    report(f"AR@AN, {len(truth)} videos of 100 proposals", seconds, loop_seconds, np.allclose(ours, loops))
+
+
+def without_classes(truth: dict, found: dict) -> tuple[dict, dict]:
+    """True segments, and proposals (N, 3), by video."""
+    segments = {v: given.segments for v, given in truth.items()}
+    return segments, {v: np.column_stack((given.segments, given.scores)) for v, given in found.items()}
+
+
+def as_dicts(given: Labelled) -> list[dict]:
+    scores = [1.0] * len(given.labels) if given.scores is None else given.scores.tolist()
+    rows = zip(given.segments.tolist(), given.labels, scores, strict=True)
+    return [{"segment": segment, "label": label, "score": score} for segment, label, score in rows]
+
+
+def against_mmaction2(python: str, rows: np.ndarray, truth: dict, found: dict, videos: int) -> None:
+    """The same arrays through MMAction2's functions, in turn with ours."""
+    config, info = SegmentConfig(), {"duration_frame": 3000, "duration_second": 120.0}
+    options = [config.soft_nms_alpha, config.soft_nms_low, config.soft_nms_high, config.top_k, config.frame_interval]
+    segments, proposals = without_classes(truth, found)
+    script = Path(__file__).with_name("localization_mmaction2.py")
+    with tempfile.TemporaryDirectory() as name, Peer(python, script) as peer:
+        np.save(Path(name, "proposals.npy"), rows)
+        contents = {
+            "truth": {f"v_{v}": {"annotations": as_dicts(given)} for v, given in truth.items()},
+            "found": {"results": {str(v): as_dicts(given) for v, given in found.items()}},
+            "segments": {v: s.tolist() for v, s in segments.items()},
+            "rated": {v: p.tolist() for v, p in proposals.items()},
+        }
+        for part, content in contents.items():
+            Path(name, f"{part}.json").write_text(json.dumps(content))
+        who = f"MMAction2 {peer.run('load', folder=name)[1]}"
+
+        ours, theirs, same = 0.0, 0.0, True
+        for i, video in enumerate(rows[:videos]):
+            a, seconds = timed(to_segments, video, config, info["duration_second"], info["duration_frame"])
+            other, b = peer.run("process", video=i, info=info, options=options)
+            b = np.array([(*proposal["segment"], proposal["score"]) for proposal in b])
+            same &= np.allclose(np.column_stack((a.segments, a.scores)), b)
+            ours, theirs = ours + seconds, theirs + other
+        label = f"post-processing, {videos} videos of {rows.shape[1]} proposals"
+        report(label, ours, theirs, same, who)
+
+        a, seconds = timed(lambda: detection_map(truth, found).map)
+        other, b = peer.run("detect")
+        report(f"mAP, {len(truth)} videos of 100 detections", seconds, other, np.allclose(a, b), who)
+
+        a, seconds = timed(average_recall, segments, proposals, 100)
+        other, (recall, auc) = peer.run("recall")
+        same = np.allclose(a.recall, recall) and np.isclose(a.auc, auc)
+        report(f"AR@AN, {len(truth)} videos of 100 proposals", seconds, other, same, who)
 
 
 def main() -> None:
@@ -127,29 +203,17 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--proposals", type=int, default=10_000, help="of each video, for soft-NMS")
     parser.add_argument("--loop-videos", type=int, default=2, help="that the loops of soft-NMS go through")
+    parser.add_argument("--mmaction2", metavar="PYTHON", help="of an environment with MMAction2 1.2")
+    parser.add_argument("--mmaction2-videos", type=int, default=100, help="that its post-processing goes through")
     args = parser.parse_args()
     g = np.random.default_rng(0)
-    settings = (0.4, 0.5, 0.9, 100)
-
     start = g.uniform(0, 0.9, (args.videos, args.proposals))
     rows = np.stack((start, g.uniform(start + 0.01, 1.0), g.uniform(size=start.shape)), -1)
-    ours, seconds = timed(lambda: [soft_nms(video, *settings) for video in rows])
-    loops, loop_seconds = timed(lambda: [loop_soft_nms(video, *settings) for video in rows[: args.loop_videos]])
-    same = all(np.allclose(a, b) for a, b in zip(ours, loops, strict=False))
-    seconds, loop_seconds = seconds / args.videos, loop_seconds / len(loops)
-    report(f"soft-NMS, a video of {args.proposals} proposals", seconds, loop_seconds, same)
-    print(f"{'':40} {args.videos} videos: ours {seconds * args.videos:.2f} s")
-
     truth, found = made_up(10 * args.videos, 100, 20, g)
-    ours, seconds = timed(lambda: detection_map(truth, found).ap)
-    loops, loop_seconds = timed(lambda: loop_map(truth, found, ACTIVITYNET_IOUS))
-    report(f"mAP, {len(truth)} videos of 100 detections", seconds, loop_seconds, np.allclose(ours, loops))
-
-    segments = {v: given.segments for v, given in truth.items()}
-    proposals = {v: np.column_stack((given.segments, given.scores)) for v, given in found.items()}
-    ours, seconds = timed(lambda: average_recall(segments, proposals, 100).recall)
-    loops, loop_seconds = timed(lambda: loop_recall(segments, proposals, 100, ACTIVITYNET_IOUS))
-    report(f"AR@AN, {len(truth)} videos of 100 proposals", seconds, loop_seconds, np.allclose(ours, loops))
+    if args.mmaction2:
+        against_mmaction2(args.mmaction2, rows, truth, found, min(args.videos, args.mmaction2_videos))
+    else:
+        against_loops(rows, truth, found, args.loop_videos)
 
 
 if __name__ == "__main__":

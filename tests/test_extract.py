@@ -1,17 +1,19 @@
 """From videos to features to segments, with the commands that do it."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
+from media import render
 from PIL import Image
 
 import vidhub
 from vidhub.cli import main
 from vidhub.datasets.features import read_features
-from vidhub.engine.extract import clip_frames, extract, extract_video
-from vidhub.engine.localization import SegmentPrediction
+from vidhub.engine.extract import VideoFeatures, clip_frames, extract, extract_video
+from vidhub.engine.localization import SegmentPrediction, open_features
 from vidhub.engine.timeline import draw_timeline
 from vidhub.errors import InputError
 from vidhub.weights.tables import EMBEDDED
@@ -82,6 +84,91 @@ def test_from_videos_to_segments(tmp_path, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)[0]["labels"] == ["turn", "turn"]
     assert main(["eval", "local-dir:run", "segments", ".", "--json"]) == 0
     assert "mAP" in json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def videos(tmp_path):
+    (tmp_path / "videos").mkdir()
+    for i in range(3):
+        render(tmp_path / "videos" / f"{i}.mp4", frames=8 + 4 * i)
+    return tmp_path / "videos"
+
+
+def test_a_killed_extraction_goes_on(network, videos, tmp_path, monkeypatch):
+    done = []
+
+    def killed_at_the_second(model, file, **options):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(file.stem)
+        return extract_video(model, file, **options)
+
+    monkeypatch.setattr("vidhub.engine.extract.extract_video", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        extract(network, videos, tmp_path / "out", every=4)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.npy", "extract.json"]
+    monkeypatch.setattr("vidhub.engine.extract.extract_video", lambda m, f, **o: done.append(f.stem) or _two_steps())
+    assert extract(network, videos, tmp_path / "out", every=4) == []
+    assert done == ["0", "1", "2"]
+    assert len(read_features(tmp_path / "out" / "2.npy")) == 2
+
+
+def _two_steps():
+    return VideoFeatures(np.zeros((2, 5), np.float32), 1.0, 8)
+
+
+def test_processes_share_the_videos(network, videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    written = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        extract(network, videos, tmp_path / "out", every=4)
+        written.append(sorted(path.stem for path in (tmp_path / "out").glob("*.npy")))
+    assert written == [["0", "2"], ["0", "1", "2"]]
+
+
+def test_h5_holds_the_same_as_npy(network, videos, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    for format in ("npy", "h5"):
+        assert extract(network, videos, tmp_path / format, every=4, format=format) == []
+    for i in range(3):
+        path = tmp_path / "h5" / f"{i}.h5"
+        np.testing.assert_array_equal(read_features(path), read_features(tmp_path / "npy" / f"{i}.npy"))
+        with h5py.File(path) as content:
+            assert dict(content.attrs) == {"duration": (8 + 4 * i) / 25, "num_frames": 8 + 4 * i}
+    annotation = {"0": {"duration_second": 0.32, "annotations": [{"segment": [0, 0.2], "label": "turn"}]}}
+    (tmp_path / "annotations.json").write_text(json.dumps(annotation))
+    data = vidhub.create_dataset("segments", tmp_path, "train", folder="h5")
+    assert data.records[0].path.endswith("0.h5")
+
+
+def test_features_of_a_data_set_of_videos_are_found_beside_them(tmp_path):
+    """THUMOS14's own text files state no durations: they are those of the videos."""
+    for name in ("videos", "features", "annotation"):
+        (tmp_path / name).mkdir()
+    video = "video_validation_0000051"
+    render(tmp_path / "videos" / f"{video}.mp4", frames=50)
+    np.save(tmp_path / "features" / f"{video}.npy", np.zeros((10, 4), np.float32))
+    (tmp_path / "annotation" / "Diving_val.txt").write_text(f"{video}  0.5 1.0\n")
+    model = vidhub.create_model("actionformer", dim=8, feature_dim=4, num_classes=20)
+    data = open_features(vidhub.create_dataset("thumos14", tmp_path, "val"), model, training=True)
+    assert data.duration(0) == pytest.approx(2.0)
+    assert data[0].segments.tolist() == [[2.0, 4.5]]
+    assert data[0].fractions.tolist() == [[0.25, 0.5]]
+
+
+def test_options_of_a_data_set_can_be_changed(tmp_path):
+    content = {"database": {"a": {"subset": "training", "duration": 3.0, "annotations": []}}}
+    (tmp_path / "activity_net.v1-3.json").write_text(json.dumps(content))
+    data = vidhub.create_dataset("activitynet", tmp_path, "train", folder="i3d", file_name="{}.npy")
+    assert data.records[0].path == str(tmp_path / "i3d" / "a.npy")
+
+
+def test_h5_is_refused_before_the_work(network, videos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(InputError, match="pip install h5py"):
+        extract(network, videos, tmp_path / "out", format="h5")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_timeline_has_a_row_for_each_class():

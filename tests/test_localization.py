@@ -230,3 +230,34 @@ def test_offsets_that_are_right_cost_nothing():
     iou, distance_iou = losses.offset_iou(offsets, offsets)
     torch.testing.assert_close(iou, torch.ones(5))
     torch.testing.assert_close(distance_iou, torch.ones(5))
+
+
+def test_ties_and_thresholds_that_are_just_reached_are_as_published():
+    # both ends of the video; equal scores keep their order
+    config = SegmentConfig(soft_nms_low=1, soft_nms_high=1, top_k=2)
+    found = postprocess.to_segments(np.array([[-0.2, 0.1, 0.5], [0.2, 0.4, 0.5], [0.6, 1.5, 0.5]]), config, 10.0)
+    np.testing.assert_allclose(found.segments, [[0, 1], [2, 4]])
+    assert len(postprocess.to_segments(np.zeros((0, 7)), config, 10.0).scores) == 0
+    # an IoU of 0.5 does not exceed 0.5, whatever the rounding
+    rows = np.array([[0.2, 0.7, 0.9], [0.1, 0.35, 0.8], [-0.0, 0.5, 0.6]])
+    np.testing.assert_array_equal(postprocess.soft_nms(rows, 3.0, 0.5, 0.5, 5)[:, 2], rows[:, 2])
+    assert len(postprocess.nms(np.array([[0, 1, 0.9], [0, 0.5, 0.8], [0.5, 0.5, 0.7]]), 0.5)) == 3
+    assert len(postprocess.nms(np.array([[0.5, 0.5, 0.7], [0.6, 0.6, 0.1]]), 0.5)) == 1
+
+
+def test_of_equal_scores_at_the_limit_the_last_stay():
+    shown = np.zeros((3, 2))
+    found = postprocess.ssn_detections(np.array([[0, 0.1], [0.2, 0.3], [0.4, 0.5]]), shown, np.zeros((3, 1)), top_k=2)
+    assert found[0][:, 0].tolist() == [0.2, 0.4]
+
+
+def test_where_nothing_is_positive_the_mean_is_over_one_more():
+    scores, where = torch.full((2, 3), 0.5), torch.tensor([[1.0, 1, 1], [1, 0, 0]])
+    wanted = -0.5 * 5 / 4 * 4 * np.log(0.5 + 1e-5) / 5
+    assert losses.binary_logistic(scores, torch.zeros(2, 3), 0.9, where).item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_segments_that_only_touch_overlap_as_published():
+    # the gap between 0.1 * 3 and 0.3 is part of what is learnt
+    assert localization.candidate_segments(10)[2, 0].tolist() == [0.0, 0.30000000000000004]
+    assert localization.bmn_labels([[0.3, 0.5]], 10)[0][2, 0] > 0

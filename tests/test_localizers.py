@@ -1,5 +1,8 @@
 """What every localization network on features promises, and that it learns."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,8 @@ import torch
 import vidhub
 from vidhub.datasets.features import FeatureDataset, collate_features
 from vidhub.datasets.records import SegmentsRecord
-from vidhub.engine.localization import find_segments, score_segments, segment_loss, segments_of
-from vidhub.errors import InputError
+from vidhub.engine.localization import find_segments, predict_segments, score_segments, segment_loss, segments_of
+from vidhub.errors import InputError, in_one_line
 from vidhub.models._checkpoint import load_state_dict
 
 CHANNELS, CLASSES = 6, ("wave", "jump")
@@ -110,3 +113,55 @@ def test_features_of_another_width_are_named(data):
     model = vidhub.create_model("actionformer", dim=16, feature_dim=4)
     with pytest.raises(InputError, match="feature_dim=6"):
         FeatureDataset(data, model.data_config, CLASSES)[0]
+
+
+def settings(root, out, **more):
+    brief = {
+        "model_args": {"dim": 8},
+        "epochs": 1,
+        "batch_size": 2,
+        "workers": 2,
+        "device": "cpu",
+        "tensorboard": False,
+    }
+    return {"model": "actionformer", "dataset": "segments", "root": str(root), "out": str(out), **brief, **more}
+
+
+def write_own(root, features, **changes):
+    """Four videos of one's own, of which those in ``features`` have some, of so many channels."""
+    video = {"duration_second": 10.0, "annotations": [{"segment": [2, 5], "label": "wave"}], **changes}
+    (root / "features").mkdir()
+    (root / "annotations.json").write_text(json.dumps({str(i): video for i in range(4)}))
+    for i, channels in features.items():
+        np.save(root / "features" / f"{i}.npy", np.zeros((20, channels), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("features", "changes", "message"),
+    [
+        ({}, {}, "there is no file of features .*0.npy': make it with vidhub extract"),
+        ({1: 6, 2: 6, 3: 6}, {}, "1 of 4 videos have no features, such as .*0.npy': make them with vidhub extract"),
+        (dict.fromkeys(range(4), 6), {"duration_second": None}, "does not say how long '0' is; add duration_second"),
+        (dict.fromkeys(range(4), 6), {"annotations": []}, "no segment in any of the training videos"),
+        ({0: 6, 1: 5, 2: 5, 3: 5}, {}, "have 5 channels, the network takes 6: create it with feature_dim=5"),
+    ],
+)
+def test_what_is_wrong_with_data_of_ones_own_is_told_in_a_sentence(features, changes, message, tmp_path):
+    pytest.importorskip("accelerate")
+    write_own(tmp_path, features, **changes)
+    with pytest.raises(InputError) as told:
+        vidhub.train(**settings(tmp_path, tmp_path / "run"), val_split="")
+    assert re.fullmatch(f".*{message}.*", in_one_line(told.value))
+    assert "Traceback" not in in_one_line(told.value)
+
+
+def test_predicting_on_features_of_another_network_is_refused(tmp_path):
+    model = vidhub.create_model("actionformer", dim=16, feature_dim=4)
+    np.save(tmp_path / "a.npy", np.zeros((20, 5), np.float32))
+    with pytest.raises(InputError, match="takes features of 4 channels, not of 5"):
+        predict_segments(model, tmp_path / "a.npy")
+    (tmp_path / "b.npy").write_text("no numbers")
+    with pytest.raises(InputError, match="no NumPy file of numbers"):
+        predict_segments(model, tmp_path / "b.npy")
+    with pytest.raises(InputError, match="finds no segments: train one of"):
+        predict_segments(vidhub.create_model("x3d_xs", num_classes=2), tmp_path / "a.npy")

@@ -7,7 +7,8 @@ import torch
 import vidhub
 from vidhub.datasets.features import FeatureDataset
 from vidhub.datasets.records import SegmentsRecord
-from vidhub.engine.two_stage import ProposalDataset, bsn_segments, collate_proposals, proposal_loss, ssn_predict
+from vidhub.engine.ssn import ssn_predict
+from vidhub.engine.two_stage import ProposalDataset, bsn_segments, collate_proposals, proposal_loss
 
 
 @pytest.fixture

@@ -98,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         help="localization: what happens when in long videos, or in files of their features",
     )
     command.add_argument("--features", metavar="NAME", help="of localization: the network that takes the features")
+    command.add_argument(
+        "--proposals", metavar="FILE", help="of localization by SSN: proposals to judge, .txt or .json"
+    )
     command.add_argument("--duration", type=float, metavar="S", help="of localization: seconds of a file of features")
     command.add_argument("--min-score", type=float, default=0.0, metavar="P", help="of localization (%(default)s)")
     command.add_argument("--timeline", metavar="PICTURE", help="of localization: draw the segments of one video")
@@ -269,7 +272,9 @@ def _predict_segments(args: argparse.Namespace, files: list[str]) -> int:
     from .models._factory import create_model
 
     model, found, failures = create_model(args.model, pretrained=True), [], 0
-    options = {name: getattr(args, name) for name in ("features", "duration", "topk", "min_score", "device")}
+    options = {
+        name: getattr(args, name) for name in ("features", "proposals", "duration", "topk", "min_score", "device")
+    }
     for file in files:
         try:
             found.append(predict_segments(model, file, batch_size=args.batch_size, **options))

@@ -26,7 +26,10 @@ class InputError(VidhubError, ValueError):
 
 def in_one_line(error: BaseException) -> str:
     """What ``error`` says, on one line; its kind where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error)
+    if isinstance(error, VidhubError) and text.startswith("Caught "):  # a loader worker's, with its traceback
+        text = text.strip().rpartition("\nvidhub.errors.")[2].partition(": ")[2] or text
+    return " ".join(text.split()) or type(error).__name__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -16,7 +16,7 @@ from .dataset import RecordDataset, VideoDataset
 from .info import DatasetInfo
 from .records import PoseRecord, VideoRecord
 
-_MODULES = ("recognition", "lists", "localization", "detection", "skeleton", "audio")
+_MODULES = ("recognition", "lists", "localization", "proposals", "detection", "skeleton", "audio")
 BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
 
 

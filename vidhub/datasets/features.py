@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,9 @@ from torch.utils.data import Dataset
 
 from ..errors import InputError
 from ..weights.types import SegmentConfig
+from .lists import VIDEO_SUFFIXES
 from .records import SegmentsRecord
+from .video_io import VideoReader
 
 
 class FeatureSample(NamedTuple):
@@ -40,7 +44,13 @@ def read_features(path: str | Path) -> np.ndarray:
             values = np.loadtxt(file, np.float32, delimiter=",", skiprows=1, ndmin=2)
         else:
             values = np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no file of features {file!r}: make it with vidhub extract, or see its path."
+        ) from None
     except (OSError, ValueError, KeyError) as error:
+        if "pickle" in str(error):
+            error = ValueError("it is no NumPy file of numbers")
         raise InputError(f"cannot read the features {path!r} ({' '.join(str(error).split())}).") from error
     if values.ndim != 2 or not values.size:
         raise InputError(f"features must be of shape (steps, channels), those in {path!r} are {values.shape}.")
@@ -56,6 +66,21 @@ def _read_h5(file: str, name: str) -> np.ndarray:
         return content[name][()]
 
 
+def find_features(path: str) -> str:
+    """Where the features of a video are: in the folder ``features`` beside the video's own, under its name.
+
+    >>> find_features("thumos14/videos/a.mp4")
+    'thumos14/features/a.npy'
+
+    Features themselves are where they are. Of several formats that are there ``.npy`` is taken first.
+    """
+    video = Path(path)
+    if video.suffix.lower() not in VIDEO_SUFFIXES:
+        return path
+    names = [video.parent.parent / "features" / f"{video.stem}{suffix}" for suffix in (".npy", ".h5", ".hdf5", ".csv")]
+    return str(next((name for name in names if name.exists()), names[0]))
+
+
 def rescale(features: Tensor, steps: int) -> Tensor:
     """(C, T) features as ``steps`` ones, by linear interpolation at the middles of as many equal parts."""
     if features.shape[1] == steps:
@@ -67,8 +92,8 @@ class FeatureDataset(Dataset):
     """Features of untrimmed videos: ``dataset[i]`` is a ``FeatureSample``.
 
     Args:
-        records: with the path of a feature file each; a file is taken to cover the whole video, or where a record says
-            so its first ``feature_frames``.
+        records: with the path of a feature file each, or of a video, see ``find_features``; a file is taken to cover
+            the whole video, or where a record says so its first ``feature_frames``.
         classes: names of the classes of the records' labels; others are left out.
         max_steps: longer videos are cut at random to that many steps, around a segment at least; for training.
         cache: keep what was read.
@@ -83,7 +108,10 @@ class FeatureDataset(Dataset):
         max_steps: int | None = None,
         cache: bool = True,
     ):
-        self.records, self.config, self.max_steps = list(records), config, max_steps
+        self.records = [replace(record, path=find_features(record.path)) for record in records]
+        self.config, self.max_steps = config, max_steps
+        self._videos = [record.path for record in records]
+        self._seconds: dict[int, float] = {}  # of videos whose annotation does not state them
         self.classes, self.num_classes = tuple(classes), len(classes)
         self._index = {name: i for i, name in enumerate(classes)}
         self._kept: dict[int, Tensor] | None = {} if cache else None
@@ -108,14 +136,39 @@ class FeatureDataset(Dataset):
             self._kept[index] = values
         return values
 
+    def check(self, *, training: bool = False) -> None:
+        """See that every video has a file of features and a duration, before anything long begins.
+
+        Raises:
+            InputError: one has not, or, for training, there is no segment in any video.
+        """
+        missing = [r for r in self.records if not os.path.exists(str(r.path).partition("::")[0])]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(self.records)} videos have no features, such as {str(missing[0].path)!r}: "
+                "make them with vidhub extract."
+            )
+        for index in range(len(self)):
+            self.duration(index)
+        if training and not any(len(record.segments) for record in self.records):
+            raise InputError("there is no segment in any of the training videos: annotate some.")
+
     def duration(self, index: int) -> float:
-        """Seconds that the features cover."""
+        """Seconds that the features cover; where the annotation does not state them, those of the video."""
         record = self.records[index]
         if record.feature_frames and record.num_frames:
             return record.feature_frames / record.num_frames * record.duration
-        if not record.duration > 0:
-            raise InputError(f"the annotation does not say how long {record.video_id!r} is; add duration_second to it.")
-        return record.duration
+        if record.duration > 0:
+            return record.duration
+        if index not in self._seconds:
+            path = self._videos[index]
+            if path == record.path or not os.path.exists(path):
+                raise InputError(
+                    f"the annotation does not say how long {record.video_id!r} is; add duration_second to it."
+                )
+            with VideoReader(path) as reader:
+                self._seconds[index] = reader.duration
+        return self._seconds[index]
 
     def __getitem__(self, index: int) -> FeatureSample:
         record, features = self.records[index], self.features(index)

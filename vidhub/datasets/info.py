@@ -31,8 +31,8 @@ class DatasetInfo:
     num_classes: int
     paper: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # split: published number of records
-    options: dict[str, Any] = field(default_factory=dict)  # fixed keyword arguments of `parse`
+    options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of `parse`, unless others are given
 
     def read(self, root: str | Path, split: str, **options: Any) -> Parsed:
         """The records and class names of ``split`` under ``root``."""
-        return self.parse(Path(root), split, **self.options, **options)
+        return self.parse(Path(root), split, **{**self.options, **options})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,15 +262,25 @@ def parse_salads50(root: Path, split: str, *, fold: int = 1, leave_background: b
 
 
 def parse_own_segments(
-    root: Path, split: str, *, annotation: str = "annotations.json", folder: str = "features", file_name: str = "{}.npy"
+    root: Path, split: str, *, annotation: str = "annotations.json", folder: str = "features", file_name: str = ""
 ) -> Parsed:
     """A JSON file of one's own in any layout of :func:`read_segments`, and a folder of features or videos.
 
     Videos that have a "subset" belong to that split, others to all. Classes are in the order of their names.
+
+    Args:
+        file_name: in ``folder``, with {} for the video; "": ``.npy``, or ``.h5`` or ``.csv`` where that is there.
     """
     path = root / annotation
     known = [str(video.get("subset", "")) for video in _videos(read_json(path))]
-    records = read_segments(path, folder=root / folder, file_name=file_name, subset=split if any(known) else None)
+    names = [file_name] if file_name else ["{}.npy", "{}.h5", "{}.hdf5", "{}.csv"]
+    records = read_segments(path, folder=root / folder, file_name=names[0], subset=split if any(known) else None)
+    for name in names[1:]:
+        other = [str(root / folder / name.format(record.video_id)) for record in records]
+        records = [
+            replace(r, path=path) if not os.path.exists(r.path) and os.path.exists(path) else r
+            for r, path in zip(records, other, strict=True)
+        ]
     every = read_segments(path) if any(known) else records
     return Parsed(records, tuple(sorted({label for record in every for label in record.labels})))
 

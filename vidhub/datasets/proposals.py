@@ -1,4 +1,4 @@
-"""Proposals of SSN: files of them, and which are taken for positive, incomplete and background."""
+"""Proposals of SSN: files of them, which are taken for positive, incomplete and background, and data sets of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..weights.types import read_labels
 from .annotation_files import read_lines
+from .info import DatasetInfo, Parsed
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class ProposalVideo:
     num_frames: int
     truth: np.ndarray  # (N, 3): label, first frame, frame after the last
     proposals: np.ndarray  # (M, 5): label, best IoU, share of it inside the true segment, first frame, frame after last
+    path: str = ""  # of the video file, or folder of frame or flow images
 
     @property
     def fractions(self) -> np.ndarray:
@@ -157,6 +160,81 @@ def regression_targets(segments: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def target_statistics(videos: list[TrainingProposals]) -> np.ndarray:
-    """Mean and standard deviation of the targets, (2, 2), by which they are normalised; true segments do not count."""
+    """Mean and standard deviation of the targets, (2, 2), by which they are normalised; true segments do not count.
+
+    Where no proposal is positive they are 0 and 1.
+    """
     targets = np.concatenate([video.targets[: video.num_found] for video in videos])
+    if not len(targets):
+        return np.array([[0.0, 0.0], [1.0, 1.0]])
     return np.stack((targets.mean(0), targets.std(0)))
+
+
+# ----------------------------------------------------------------------------------------------------------- data sets
+
+
+def parse_proposals(
+    root: Path,
+    split: str,
+    *,
+    annotation: str = "proposals_{split}.txt",
+    label_set: str = "",
+    folder: str = "videos",
+    file_name: str = "{}.mp4",
+) -> Parsed:
+    """The file ``annotation`` under ``root`` ("{split}" is filled in): the videos with true segments, and the classes.
+
+    Args:
+        label_set: the class names; "": those of ``classes.txt``, a name a line, or the numbers.
+        file_name: of a video in ``folder``, with {} for its id; "{}" for folders of frame or flow images.
+
+    Raises:
+        InputError: the file is missing or malformed, holds fractions of videos, or a class that has no name.
+    """
+    path = root / annotation.format(split=split)
+    videos = read_proposals(path)
+    kept = {video.video_id for video in usable(videos)}
+    if not kept:
+        raise InputError(f"{path} has no video with a true segment.")
+    if max(video.truth[:, 2].max() for video in videos if video.video_id in kept) <= 1:
+        raise InputError(f"{path} holds fractions: make frames of them with datasets.proposals.denormalize_proposals.")
+    largest = int(max(rows[:, 0].max() for v in videos for rows in (v.truth, v.proposals) if len(rows)))
+    names = root / "classes.txt"
+    if label_set:
+        classes = read_labels(label_set)
+    elif names.is_file():
+        classes = tuple(line.strip() for _, line in read_lines(names))
+    else:
+        classes = tuple(str(number) for number in range(1, largest + 1))
+    if largest > len(classes):
+        raise InputError(f"{path} has the class {largest}, but there are {len(classes)} class names.")
+    records = [replace(v, path=str(root / folder / file_name.format(v.video_id))) for v in videos]
+    return Parsed([record for record in records if record.video_id in kept], classes)
+
+
+DATASETS = (
+    DatasetInfo(
+        name="proposals",
+        title="Proposals of one's own",
+        task="localization",
+        parse=parse_proposals,
+        splits=("train", "val", "test"),
+        homepage="",
+        license="",
+        num_classes=0,
+        layout="proposals_{split}.txt: in the format of SSN\nclasses.txt: a name a line, optional\nvideos/VIDEO.mp4",
+    ),
+    DatasetInfo(
+        name="thumos14_proposals",
+        title="THUMOS14 with proposals",
+        task="localization",
+        parse=parse_proposals,
+        splits=("val", "test"),
+        homepage="https://www.crcv.ucf.edu/THUMOS14/",
+        license="for research; the videos belong to the uploaders",
+        layout="thumos14_tag_{split}_proposal_list.txt: SSN's proposals, in frames\nvideos/VIDEO.mp4",
+        num_classes=20,
+        paper="https://arxiv.org/abs/1704.06228",
+        options={"annotation": "thumos14_tag_{split}_proposal_list.txt", "label_set": "thumos14"},
+    ),
+)

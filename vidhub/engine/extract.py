@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -128,6 +129,8 @@ def extract(
     files = _videos_of(videos)
     if format not in ("npy", "h5"):
         raise InputError(f"features are written as npy or h5, not {format!r}.")
+    if format == "h5":
+        _h5py()  # before hours of work
     if device is None and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     name = model if isinstance(model, str) else getattr(model, "arch", type(model).__name__)
@@ -187,11 +190,15 @@ def _as_file(features: VideoFeatures, format: str) -> bytes:
     if format == "npy":
         np.save(file, features.values)
         return file.getvalue()
+    with _h5py().File(file, "w") as content:
+        content["features"] = features.values
+        content.attrs.update(duration=features.duration, num_frames=features.num_frames)
+    return file.getvalue()
+
+
+def _h5py() -> ModuleType:
     try:
         import h5py
     except ImportError:
         raise InputError("writing h5 needs h5py: pip install h5py, or choose npy.") from None
-    with h5py.File(file, "w") as content:
-        content["features"] = features.values
-        content.attrs.update(duration=features.duration, num_frames=features.num_frames)
-    return file.getvalue()
+    return h5py

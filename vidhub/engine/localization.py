@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..datasets.catalog import create_dataset
-from ..datasets.features import FeatureDataset, read_features, rescale
+from ..datasets.features import FeatureDataset, find_features, read_features, rescale
 from ..datasets.records import SegmentsRecord
 from ..errors import InputError
 from ..metrics.segments import ACTIVITYNET_IOUS, THUMOS14_IOUS, Labelled, detection_map, proposal_scores
@@ -21,8 +22,10 @@ from ..models._factory import create_model
 from ..models._index import TASK_OF
 from ..models.bmn import BMNOutput
 from ..models.layers.localizer import PointOutput
+from ..models.ssn import SSN
 from ..transforms.localization import bmn_labels, bsn_proposals, tem_labels
 from ..weights.types import SegmentConfig
+from . import ssn
 from .extract import extract_video
 from .postprocess import Segments, bmn_proposals, point_segments, to_segments
 from .predict import pick_device
@@ -119,14 +122,21 @@ def score_segments(
     return {"mAP": 100 * scores.average_map, **at}
 
 
-def open_features(data: Dataset, model: nn.Module, *, max_steps: int | None = None) -> FeatureDataset:
+def open_features(
+    data: Dataset, model: nn.Module, *, max_steps: int | None = None, training: bool = False
+) -> FeatureDataset:
     """A data set of ``create_dataset`` with the features that its records name, as ``model`` takes them.
 
     One of features stays as it is.
+
+    Raises:
+        InputError: features or durations are missing, or there is nothing to be trained on.
     """
     if isinstance(data, FeatureDataset):
         return data
-    return FeatureDataset(data.records, model.data_config, data.classes, max_steps=max_steps)
+    opened = FeatureDataset(data.records, model.data_config, data.classes, max_steps=max_steps)
+    opened.check(training=training)
+    return opened
 
 
 def is_localization(data: Dataset) -> bool:
@@ -148,7 +158,10 @@ def network_arguments(name: str, data: Dataset) -> dict[str, Any]:
     arch = name.split(".")[0]
     if TASK_OF.get(arch) != "localization":
         raise InputError(f"{name!r} finds no segments: choose one of {', '.join(_on_features())}.")
-    found = {"feature_dim": read_features(data.records[0].path).shape[1]}
+    if arch not in _on_features():
+        raise InputError(f"{name!r} does not learn from features: choose one of {', '.join(_on_features())}.")
+    paths = [find_features(record.path) for record in data.records]
+    found = {"feature_dim": read_features(next(filter(os.path.exists, paths), paths[0])).shape[1]}
     return found | ({"num_classes": data.num_classes} if arch in ("actionformer", "tridet") else {})
 
 
@@ -159,10 +172,21 @@ def _on_features() -> list[str]:
 def measure_localizer(
     model: nn.Module | str, dataset: str, root: str, split: str, device: str | None = None, **options: Any
 ) -> dict[str, float]:
-    """Metrics of a network on a data set whose features are there; see :func:`score_segments`."""
+    """Metrics of a network on a data set whose features are there; see :func:`score_segments`.
+
+    SSN is measured on videos with proposals: see ``ssn.ssn_scores``.
+
+    Raises:
+        InputError: the network does not take what the data set has.
+    """
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     model.to(pick_device(device, model))
-    data = open_features(create_dataset(dataset, root, split, **options), model)
+    data = create_dataset(dataset, root, split, **options)
+    if isinstance(model, SSN) != ssn.has_proposals(data):
+        raise InputError("SSN is measured on data sets of proposals (thumos14_proposals), other networks on features.")
+    if isinstance(model, SSN):
+        return ssn.ssn_scores(model, data)
+    data = open_features(data, model)
     if model.labels:
         data.classes = tuple(model.labels)
     return score_segments(data, find_segments(model, data), thresholds_of(dataset))
@@ -188,6 +212,7 @@ def predict_segments(
     source: str | Path,
     *,
     features: nn.Module | str | None = None,
+    proposals: str | Path | None = None,
     duration: float | None = None,
     topk: int = 20,
     min_score: float = 0.0,
@@ -200,16 +225,30 @@ def predict_segments(
         model: a localization network of ``create_model``, or its name.
         source: a video, or a file of its features (``.npy``, ``.csv``, ``.h5``).
         features: the network that takes the features, or its name; None: the one of the training features.
+        proposals: of SSN, a file of them: see ``ssn.read_fractions``.
         duration: seconds, of a file of features; None: a step counts as a second.
 
     Raises:
-        InputError: it is not known which network takes the features.
+        InputError: it is not known which network takes the features, or SSN is given no proposals.
     """
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     device = pick_device(device, model)
     config, source = model.to(device).data_config, str(source)
+    if isinstance(model, SSN):
+        if proposals is None:
+            raise InputError("SSN judges proposals: give a file of them (--proposals), by another network for example.")
+        fractions = ssn.read_fractions(proposals, source)
+        with ssn.open_source(model, source) as reader:
+            duration = ssn.seconds_of(model, reader)
+            statistics = model.statistics or ssn.read_statistics(proposals)
+            found = ssn.ssn_predict(model.eval(), reader, fractions, statistics, batch_size=batch_size)
+        return _prediction(source, duration, found, model.labels, topk, min_score)
+    if proposals is not None:
+        raise InputError(f"{type(model).__name__} makes its own proposals: leave proposals out.")
     if not isinstance(config, SegmentConfig):
-        raise InputError(f"{type(model).__name__} finds no segments in features.")
+        raise InputError(
+            f"{type(model).__name__} finds no segments: train one of {', '.join(_on_features())} and name its folder."
+        )
     if source.endswith((".npy", ".csv", ".h5", ".hdf5")):
         values = read_features(source)
         duration = duration or float(len(values))
@@ -220,11 +259,21 @@ def predict_segments(
         taker = create_model(features, pretrained=True) if isinstance(features, str) else features
         found = extract_video(taker.to(device), source, every=config.feature_every, batch_size=batch_size)
         values, duration = found.values, found.duration
+    if values.shape[1] != config.feature_dim:
+        made = f" of {config.feature_model} every {config.feature_every} frames" if config.feature_model else ""
+        raise InputError(
+            f"the network takes features of {config.feature_dim} channels{made}, not of {values.shape[1]}."
+        )
     x = torch.from_numpy(values).T
     x = rescale(x, config.num_steps) if config.num_steps else x
-    found = segments_of(model, x, duration)
+    return _prediction(source, duration, segments_of(model, x, duration), model.labels, topk, min_score)
+
+
+def _prediction(
+    source: str, duration: float, found: Segments, names: Sequence[str] | None, topk: int, min_score: float
+) -> SegmentPrediction:
+    names = names or ()
     chosen = np.flatnonzero(found.scores >= min_score)[:topk]
-    names = model.labels or ()
     classes = found.labels[chosen].tolist() if found.labels is not None else [None] * len(chosen)
     return SegmentPrediction(
         source,

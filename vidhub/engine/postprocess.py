@@ -21,12 +21,12 @@ class Segments(NamedTuple):
 def soft_nms(
     proposals: np.ndarray, alpha: float, low: float, high: float, top_k: int, *, is_sorted: bool = False
 ) -> np.ndarray:
-    """(N, 3) start, end and score -> those kept, the best first, with scores lowered: at most ``top_k`` + 1.
+    """Start, end and last score, (N, 3 or more) -> (K, 3) kept, the best first, with scores lowered; at most top_k + 1.
 
     Again and again the best is taken, and all whose IoU with it exceeds ``low`` + (``high`` - ``low``) times its
     length get their score times exp(-IoU^2 / ``alpha``). Bodla et al., https://arxiv.org/abs/1704.04503.
     """
-    rows = np.asarray(proposals, np.float64)
+    rows = np.asarray(proposals, np.float64)[:, [0, 1, -1]]
     if not is_sorted:
         rows = rows[np.argsort(rows[:, 2], kind="stable")[::-1]]
     start, end, scores = (np.ascontiguousarray(column) for column in rows.T)
@@ -42,7 +42,7 @@ def soft_nms(
         scores[i] = -np.inf
         near = np.flatnonzero(common > 0)
         common = common[near]
-        iou = common / (length[near] + length[i] - common)
+        iou = common / (length[i] - common + end[near] - start[near])  # in this order, or other ones reach thresholds
         above = iou > low + (high - low) * length[i]
         scores[near[above]] *= np.exp(-np.square(iou[above]) / alpha)
     return kept
@@ -51,7 +51,8 @@ def soft_nms(
 def nms(proposals: np.ndarray, threshold: float) -> np.ndarray:
     """(N, 3 or more) rows that begin with start, end and score -> those kept, the best first.
 
-    Again and again the best is kept, and what overlaps it by an IoU of more than ``threshold`` left out.
+    Again and again the best is kept, and what overlaps it by an IoU of more than ``threshold`` left out. Of equal
+    scores the last comes first; of rows without any length one is kept.
     """
     rows = np.asarray(proposals)
     rows = rows[np.argsort(rows[:, 2], kind="stable")[::-1]]
@@ -61,7 +62,8 @@ def nms(proposals: np.ndarray, threshold: float) -> np.ndarray:
         if alive[i]:
             kept.append(i)
             common = (np.minimum(end, end[i]) - np.maximum(start, start[i])).clip(min=0)
-            alive &= ~(common > threshold * (length + length[i] - common))
+            union = length - common + end[i] - start[i]
+            alive &= np.divide(common, union, out=np.full(len(rows), np.inf), where=union > 0) <= threshold
     return rows[kept]
 
 
@@ -76,13 +78,15 @@ def to_segments(
     Soft-NMS, then the ``config.top_k`` best. With ``num_frames`` a fraction is of the frames that features were taken
     from: whole multiples of ``config.frame_interval``.
     """
+    if not np.size(proposals):
+        return Segments(np.zeros((0, 2)), np.zeros(0))
     rows = np.asarray(proposals, np.float64)[:, [0, 1, -1]]
     if len(rows) > 1:
         rows = soft_nms(rows, config.soft_nms_alpha, config.soft_nms_low, config.soft_nms_high, config.top_k)
-    rows = rows[np.argsort(-rows[:, 2], kind="stable")][: config.top_k]
+    rows = rows[np.argsort(rows[:, 2], kind="stable")[::-1]][: config.top_k]
     if num_frames:
         duration = num_frames // config.frame_interval * config.frame_interval / num_frames * duration
-    return Segments(rows[:, :2].clip(0, 1) * duration, rows[:, 2])
+    return Segments(rows[:, :2].clip((0, -np.inf), (np.inf, 1)) * duration, rows[:, 2])
 
 
 def bmn_proposals(confidence_map: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -193,7 +197,10 @@ def ssn_detections(
     shown = activity[:, 1:]
     likely = np.exp(shown - shown.max(1, keepdims=True))
     scores = likely / likely.sum(1, keepdims=True) * np.exp(completeness)
-    order = np.argsort(-scores, axis=None, kind="stable")[: top_k if top_k > 0 else None]
+    flat = scores.ravel()
+    order = np.argsort(flat, kind="stable")[-top_k if top_k > 0 else None :]  # of equal ones at the limit the last stay
+    order = np.sort(order)
+    order = order[np.argsort(-flat[order], kind="stable")]
     proposal, label = np.unravel_index(order, scores.shape)
     moved = np.zeros((len(order), 2)) if changes is None else changes[proposal, label]
     rows = np.concatenate((fractions[proposal], scores[proposal, label][:, None], moved), 1)

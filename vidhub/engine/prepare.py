@@ -16,15 +16,17 @@ from torch.utils.data import Dataset, default_collate
 
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
+from ..datasets.features import find_features
 from ..datasets.records import PoseRecord
 from ..datasets.skeleton import load_keypoints
+from ..datasets.snippets import SnippetDataset
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights.skeletons import LAYOUTS
 from ..weights.types import DataConfig, SegmentConfig, SkeletonConfig
-from . import localization, losses
+from . import localization, losses, ssn
 from .extract import read_settings
 from .recipe import Recipe
 
@@ -85,6 +87,8 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     args = dict(recipe.model_args)
     if localization.is_localization(train_set):
         args = {**localization.network_arguments(recipe.model, train_set), **args}
+    elif ssn.has_proposals(train_set):
+        args = {**ssn.ssn_arguments(recipe.model, train_set), **args}
     elif getattr(train_set, "num_classes", 0):
         args.setdefault("num_classes", train_set.num_classes)
     records = getattr(train_set, "records", ())
@@ -99,7 +103,7 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
     if isinstance(model.data_config, SegmentConfig):
-        made = read_settings(Path(train_set.records[0].path).parent)
+        made = read_settings(Path(find_features(train_set.records[0].path)).parent)
         if made:
             model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
     if isinstance(model.data_config, DataConfig):
@@ -205,8 +209,11 @@ def with_transforms(
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
     if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
-        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames)
+        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames, training=True)
         return opened, val_set and localization.open_features(val_set, model)
+    if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
+        transform = create_transform(config, training=True, **recipe.augment)
+        return SnippetDataset(train_set.records, transform, train_set.classes), val_set
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)

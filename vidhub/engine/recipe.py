@@ -187,6 +187,8 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
     plain = [typing.get_origin(k) or k for k in kinds]
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
+    if value is None and plain == [str]:  # "key=" on the command line
+        value = ""
     if isinstance(value, list) and tuple in plain:
         value = tuple(value)
     for k in plain:

@@ -22,12 +22,15 @@ def binary_logistic(scores: Tensor, labels: Tensor, threshold: float = 0.5, wher
 
     Args:
         labels: like ``scores``; those above the threshold are positive.
-        where: 1 for what counts, 0 for what does not.
+        where: 1 for what counts, 0 for what does not; where nothing is positive, the mean is then, as published, over
+            one more.
     """
     positive = (labels > threshold).to(scores)
     counted = torch.ones_like(scores) if where is None else where.to(scores).expand_as(scores)
-    positive, total = positive * counted, counted.sum()
-    ratio = (total / positive.sum().clamp(min=1)).clamp(1.05, 21)
+    positive = positive * counted
+    found = positive.sum().clamp(min=1)
+    total = counted.sum() if where is None else found + (counted - positive).sum()
+    ratio = (total / found).clamp(1.05, 21)
     hit = 0.5 * ratio * positive * torch.log(scores + _EPS)
     miss = 0.5 * ratio / (ratio - 1) * (counted - positive) * torch.log(1 - scores + _EPS)
     return -(hit + miss).sum() / total

@@ -27,11 +27,12 @@ from .._files import write_whole
 from ..datasets.boxes import BoxDataset, collate_boxes
 from ..datasets.dataset import VideoDataset, class_balanced_weights
 from ..datasets.features import FeatureDataset, collate_features
+from ..datasets.snippets import SnippetDataset, collate_snippets
 from ..errors import InputError, VideoError, VidhubError
 from ..models._hub import save_checkpoint
 from ..transforms.mixing import random_mix
 from ..weights.files import write_safetensors
-from . import detection, localization, prepare
+from . import detection, localization, prepare, ssn
 from .checkpoints import list_states, load_state, save_state
 from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
 from .loading import Batch, training_loader
@@ -156,6 +157,10 @@ class _Run:
             loss, collate = loss or localization.segment_loss, collate or collate_features
             if val_set is not None:
                 validate = validate or localization.validation(val_set, localization.thresholds_of(recipe.dataset))
+        if isinstance(train_set, SnippetDataset):
+            loss, collate = loss or ssn.snippet_loss, collate or collate_snippets
+            if val_set is not None:
+                validate = validate or ssn.ssn_validation(val_set)
         if isinstance(train_set, BoxDataset):
             loss, collate = loss or detection.action_loss, collate or collate_boxes
             if val_set is not None:

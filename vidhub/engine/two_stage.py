@@ -1,8 +1,6 @@
-"""Localization in two stages: BSN and SSN, which make proposals first and then judge them."""
+"""Localization in two stages: BSN, which makes proposals first and then judges them."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,13 +8,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..datasets.features import FeatureDataset
-from ..datasets.video_io import VideoReader
-from ..models.ssn import SSN
-from ..transforms.factory import create_transform
 from ..transforms.localization import best_overlap, bsn_proposals, bsp_features
-from ..transforms.proposals import tick_proposals
 from ..weights.types import SegmentConfig
-from .postprocess import Segments, ssn_detections, ssn_segments, to_segments
+from .postprocess import Segments, to_segments
 from .segment_losses import pem_loss
 
 
@@ -78,51 +72,3 @@ def collate_proposals(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Ten
 def proposal_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """``loss(model, batch)`` of ``train`` for ``bsn_pem``, on batches of :func:`collate_proposals`."""
     return pem_loss(model(batch[0]), batch[1])
-
-
-@torch.inference_mode()
-def ssn_predict(
-    model: SSN,
-    source: str | Path | VideoReader,
-    fractions: np.ndarray,
-    statistics: np.ndarray | None = None,
-    *,
-    interval: int = 6,
-    threshold: float = 0.2,
-    top_k: int = 2000,
-    batch_size: int = 16,
-) -> Segments:
-    """SSN on a video and (P, 2) proposals in it, fractions of it: segments in seconds with classes from 0 on.
-
-    Args:
-        statistics: (2, 2) mean and standard deviation of the changes that the network learnt; None: it learnt them as
-            they are.
-        interval: frames between ticks.
-        threshold: IoU from which the worse of two segments of a class goes.
-        batch_size: ticks that go through the backbone at once.
-    """
-    reader = VideoReader(source) if isinstance(source, (str, Path)) else source
-    device = next(model.parameters()).device
-    transform = create_transform(model.data_config, views=1)
-    try:
-        duration = reader.num_frames / (reader.fps or 30.0)
-        where = tick_proposals(fractions, reader.num_frames, interval=interval)
-        scores = []
-        for first in range(0, len(where.frames), batch_size):
-            frames = reader.get_frames(where.frames[first : first + batch_size, 0].tolist())
-            view = transform(frames)[0].transpose(0, 1)  # (ticks, C, H, W)
-            scores.append(model.head.score_ticks(model.backbone(view.to(device))))
-    finally:
-        if reader is not source:
-            reader.close()
-    ticks, scale = (torch.from_numpy(v).to(device) for v in (where.ticks, where.scale_factors.astype(np.float32)))
-    output = model.head.pool_ticks(torch.cat(scores), ticks, scale)
-    activity, completeness, changes = (value.float().cpu().numpy() for value in output)
-    if statistics is not None:
-        changes = changes * statistics[1] + statistics[0]
-    found = ssn_detections(np.asarray(fractions, np.float64), activity, completeness, changes, top_k=top_k)
-    kept = {c: ssn_segments(rows, threshold) for c, rows in found.items()}
-    rows = np.concatenate(list(kept.values()))
-    labels = np.repeat(list(kept), [len(part) for part in kept.values()])
-    order = np.argsort(-rows[:, 2], kind="stable")
-    return Segments(rows[order, :2] * duration, rows[order, 2], labels[order])

@@ -315,7 +315,7 @@ def _segments(values: Any) -> np.ndarray:
 
 def _row_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     common = (np.minimum(a[:, 1], b[:, 1]) - np.maximum(a[:, 0], b[:, 0])).clip(min=0)
-    union = a[:, 1] - a[:, 0] + b[:, 1] - b[:, 0] - common
+    union = (a[:, 1] - a[:, 0]) + (b[:, 1] - b[:, 0]) - common
     return _ratio(common, union) + _same_moment(a, b, union)
 
 

@@ -107,7 +107,7 @@ def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, An
     if not isinstance(config, DataConfig):
         return config
     if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128
-        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans)
+        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans, bgr=False)
     if frames := getattr(model, "fixed_frames", None) or kwargs.get("num_frames"):
         tested = config.test_frames if frames == config.num_frames else None
         config = replace(config, num_frames=frames, test_frames=tested)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..weights.types import DataConfig
 from ._registry import register_model
-from .layers.frames import fold_frames, image_backbone
+from .layers.frames import fill_backbone, fold_frames, image_backbone
 
 Levels = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # how many parts, at every level of each stage
 
@@ -50,7 +50,7 @@ def part_weights(ticks: Tensor, scale_factors: Tensor, levels: Levels, num_ticks
         for parts in levels[stage]:
             bounds = left[:, None] + torch.arange(parts + 1, device=ticks.device) * length[:, None] // parts
             inside = (position >= bounds[:, :-1, None]) & (position < bounds[:, 1:, None])
-            size = (bounds[:, 1:] - bounds[:, :-1]).clamp(min=1)[..., None]
+            size = inside.sum(-1, keepdim=True).clamp(min=1)
             weights.append(inside.to(scale_factors) / size * scale[:, None, None])
     return torch.cat(weights, 1)
 
@@ -131,6 +131,8 @@ class SSN(nn.Module):
         levels: numbers of parts at every level of each stage.
         segments: snippets of each stage of a training proposal.
         dropout: of the snippets' features.
+        statistics: mean and deviation of the changes of centre and length, by which training normalises them; None:
+            they are those of whichever proposals the network is measured on.
     """
 
     default_data_config = DataConfig(num_frames=9, stride=6)
@@ -144,9 +146,10 @@ class SSN(nn.Module):
         backbone: str = "resnet50",
         levels: Sequence[Sequence[int]] = ((1,), (1,), (1,)),
         segments: tuple[int, int, int] = (2, 5, 2),
+        statistics: Sequence[Sequence[float]] | None = None,
     ):
         super().__init__()
-        self.num_classes, self.in_chans = num_classes, in_chans
+        self.num_classes, self.in_chans, self.statistics = num_classes, in_chans, statistics
         self.backbone = image_backbone(backbone, in_chans)
         self.dropout = nn.Dropout(dropout)
         self.head = SSNHead(self.backbone.num_features, num_classes, levels, segments)
@@ -171,6 +174,10 @@ class SSN(nn.Module):
         if ticks is None:
             return self.head(features, scale_factors)
         return self.head.pool_ticks(self.head.score_ticks(features.mean(0)), ticks, scale_factors)
+
+    def load_image_weights(self, state: dict[str, Tensor]) -> None:
+        """Fill the backbone with an image network's weights, under timm's names."""
+        fill_backbone(self.backbone, state)
 
     def get_classifier(self) -> nn.Module:
         return self.head

@@ -1,6 +1,7 @@
 """Segments of videos as networks learn and rate them: labels of BMN and BSN, BSN's proposals and their descriptions.
 
-Times are fractions of the video unless said otherwise; T is the number of steps into which it is divided.
+Times are fractions of the video unless said otherwise; T is the number of steps into which it is divided. They are
+multiples of 1 / T in the published order of arithmetic, for overlaps that are 0 but for rounding decide what is learnt.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def overlap(segments: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.n
     common = np.minimum(segments[..., 1], targets[..., 1]) - np.maximum(segments[..., 0], targets[..., 0])
     common = common.clip(min=0)
     own = np.broadcast_to(segments[..., 1] - segments[..., 0], common.shape)
-    union = own + targets[..., 1] - targets[..., 0] - common
+    union = own - common + targets[..., 1] - targets[..., 0]
     return tuple(np.divide(common, whole, out=np.zeros_like(common), where=whole > 0) for whole in (union, own))
 
 
@@ -50,8 +51,8 @@ def to_fractions(
 
 def candidate_segments(steps: int) -> np.ndarray:
     """Every segment of BMN's map, (T, T, 2): at [d, s] that of d + 1 steps from s, even if it ends after the video."""
-    start, duration = np.meshgrid(np.arange(steps), np.arange(1, steps + 1))
-    return np.stack((start / steps, (start + duration) / steps), -1)
+    start, duration = np.meshgrid(1 / steps * np.arange(steps), 1 / steps * np.arange(1, steps + 1))
+    return np.stack((start, start + duration), -1)
 
 
 def valid_segments(steps: int) -> np.ndarray:
@@ -61,7 +62,7 @@ def valid_segments(steps: int) -> np.ndarray:
 
 def boundary_anchors(steps: int) -> np.ndarray:
     """The surroundings of each step in which BMN looks for a boundary, two steps wide: (T, 2)."""
-    return np.stack((np.arange(steps) - 0.5, np.arange(steps) + 1.5), 1) / steps
+    return 1 / steps * np.stack((np.arange(steps) - 0.5, np.arange(steps) + 1.5), 1)
 
 
 def bmn_labels(segments: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,7 +73,9 @@ def bmn_labels(segments: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray
     """
     segments = np.asarray(segments, np.float64).reshape(-1, 2)
     confidence = best_overlap(candidate_segments(steps).reshape(-1, 2), segments)[0].reshape(steps, steps)
-    return confidence.astype(np.float32), *_boundary_labels(boundary_anchors(steps), segments, np.array(3 / steps))
+    return confidence.astype(np.float32), *_boundary_labels(
+        boundary_anchors(steps), segments, np.array(3 * (1 / steps))
+    )
 
 
 def _boundary_labels(anchors: np.ndarray, segments: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +89,7 @@ def _boundary_labels(anchors: np.ndarray, segments: np.ndarray, width: np.ndarra
 
 def steps_of(steps: int) -> np.ndarray:
     """The steps themselves as segments, (T, 2)."""
-    return np.stack((np.arange(steps), np.arange(1, steps + 1)), 1) / steps
+    return 1 / steps * np.stack((np.arange(steps), np.arange(1, steps + 1)), 1)
 
 
 def tem_labels(segments: np.ndarray, steps: int, boundary_ratio: float = 0.1) -> np.ndarray:
@@ -120,7 +123,7 @@ def bsn_proposals(scores: np.ndarray, threshold: float = 0.5) -> np.ndarray:
         row[[0, -1]] = True
     start, end = np.nonzero(np.triu(likely[0][:, None] & likely[1], 1))
     start_score, end_score = scores[1, start], scores[2, end]
-    times = [(index + 0.5) / steps for index in (start, end)]
+    times = [1 / steps / 2 + 1 / steps * index for index in (start, end)]
     rows = np.stack((*times, start_score, end_score, start_score * end_score), 1)
     return rows[np.argsort(-rows[:, 4], kind="stable")]
 

@@ -42,7 +42,8 @@ def tick_proposals(
     before, after = (end - start) * margin[0], (end - start) * margin[1]
     left, right = np.maximum(start - before, 0), np.minimum(end + after, 1)
     ticks = (np.stack((left, start, end, right), 1) * len(first)).astype(np.int64)
-    return ProposalTicks(frames, ticks, np.stack(((start - left) / before, (right - end) / after), 1))
+    used, wanted = np.stack((start - left, right - end), 1), np.stack((before, after), 1)
+    return ProposalTicks(frames, ticks, np.divide(used, wanted, out=np.zeros_like(used), where=wanted > 0))
 
 
 def stage_proposal(
@@ -58,6 +59,9 @@ def stage_proposal(
 ) -> ProposalStages:
     """The middles of ``segments`` equal parts of each stage of a proposal from frame ``start`` to before ``end``.
 
+    A stage too short to be divided gives its first frame for every part; what is after a proposal that lasts to the end
+    of the video is then, as published, its beginning.
+
     Args:
         generator: draws a place in each part instead, as training does.
     """
@@ -69,8 +73,14 @@ def stage_proposal(
     scale = [(used + span + 1) / wish for used, wish in zip((lengths[0], lengths[2]), wanted, strict=True)]
     places = []
     for first, size, parts in zip((left, start, end), lengths, segments, strict=True):
-        share = 0.5 if generator is None else generator.random(parts)
-        offsets = ((np.arange(parts) + share) * size / parts).astype(np.int64) if size >= parts else np.zeros(parts)
-        places.append(first + offsets.astype(np.int64))
+        places.append(first + _offsets(size, parts, generator))
     frames = np.concatenate(places)[:, None] + np.arange(clip_len) * stride
-    return ProposalStages(frames, np.array(scale))
+    return ProposalStages(frames % num_frames, np.array(scale))
+
+
+def _offsets(size: int, parts: int, generator: np.random.Generator | None) -> np.ndarray:
+    """A place in each of the ``parts`` of a stage where clips can begin at ``size`` frames: int64 (parts,)."""
+    if generator is None:
+        return ((np.arange(parts) + 0.5) * max(size, 0) / parts).astype(np.int64) * (size >= parts)
+    width = max((size + 1) // parts, 0)
+    return np.arange(parts) * width + (generator.random(parts) * width).astype(np.int64)

@@ -133,14 +133,7 @@ class FrameModel(Recognizer):
         Raises:
             WeightsError: the weights are not those of this backbone.
         """
-        filled = {}
-        for key, own in self.backbone.state_dict().items():
-            inserted = ".temporal." in key or ".non_local." in key
-            value = own if inserted else state.get(key.replace(".wrapped.", "."))
-            if value is None or value.shape != own.shape:
-                raise WeightsError(f"the image network does not fit {type(self.backbone).__name__}: {key!r} differs.")
-            filled[key] = value
-        self.backbone.load_state_dict(filled)
+        fill_backbone(self.backbone, state)
 
     def reparameterize(self) -> FrameModel:
         """Fold the branches of re-parameterisable backbones (MobileOne, RepVGG) into one convolution each, in place.
@@ -164,6 +157,22 @@ def image_backbone(name: str, in_chans: int, img_size: int | None = None) -> nn.
         return timm.create_model(name, num_classes=0, in_chans=in_chans, **size)
     except TypeError:
         raise InputError(f"backbone {name!r} takes frames of any size: leave img_size out.") from None
+
+
+def fill_backbone(backbone: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a backbone of :func:`image_backbone` an image network's weights; modules put into it keep theirs.
+
+    Raises:
+        WeightsError: the weights are not those of this backbone.
+    """
+    filled = {}
+    for key, own in backbone.state_dict().items():
+        inserted = ".temporal." in key or ".non_local." in key
+        value = own if inserted else state.get(key.replace(".wrapped.", "."))
+        if value is None or value.shape != own.shape:
+            raise WeightsError(f"the image network does not fit {type(backbone).__name__}: {key!r} differs.")
+        filled[key] = value
+    backbone.load_state_dict(filled)
 
 
 def fold_frames(x: Tensor) -> Tensor:
