@@ -1,16 +1,20 @@
 """Action detection end to end: data with boxes, training, and who does what in a video."""
 
+import json
+import shutil
+
 import av
 import numpy as np
 import pytest
 import torch
 
 import vidhub
+from vidhub.cli import main
 from vidhub.datasets.boxes import BoxDataset, collate_boxes
 from vidhub.datasets.records import BoxesRecord
 from vidhub.engine.box_losses import box_loss
 from vidhub.engine.detection import Linker, action_loss, box_validation, detect_actions, predict_actions
-from vidhub.errors import InputError
+from vidhub.errors import InputError, WeightsError
 from vidhub.models.resnet3d import ResNet3D
 from vidhub.models.roi_detector import RoIDetector
 from vidhub.weights.types import DetectionConfig
@@ -129,6 +133,44 @@ def test_the_loop_takes_boxes(records, tmp_path):
     )
     assert 0 <= run.metrics["mAP"] <= 100
     assert vidhub.create_model(f"local-dir:{tmp_path}").data_config == CONFIG
+
+
+def test_recipe_for_boxes_of_ones_own(records, tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    for split, chosen in (("train", records[:4]), ("val", records[4:6])):
+        lines = ["video,time,x1,y1,x2,y2,label"]
+        for record in chosen:
+            name, corners = f"{record.video_id}.mp4", ",".join(map(str, record.boxes[0].tolist()))
+            shutil.copy(record.path, tmp_path / "videos" / name)
+            lines.append(f"{name},{record.timestamp},{corners},{CLASSES[record.labels[0][0]]}")
+        (tmp_path / f"{split}.csv").write_text("\n".join(lines))
+    out = str(tmp_path / "run")
+    settings = {"num_frames": 4, "stride": 1, "size": SIZE, "epochs": 1, "batch_size": 2, "workers": 0, "device": "cpu"}
+    run = vidhub.train(model="slowonly_r50_ava", dataset="boxes", root=str(tmp_path), out=out, **settings)
+    config = vidhub.create_model(f"local-dir:{out}").data_config
+    assert (config.activation, config.background, config.size) == ("softmax", False, SIZE)
+    assert main(["eval", f"local-dir:{out}", "boxes", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mAP"] == pytest.approx(run.metrics["mAP"])
+    with pytest.raises(InputError, match="task='detection'"):
+        vidhub.train(model="x3d_xs", dataset="boxes", root=str(tmp_path), out=out + "2", **settings)
+
+
+def test_a_trunk_starts_from_a_recognition_network(tmp_path):
+    torch.manual_seed(3)
+    source = vidhub.create_model("slowonly_r50", num_classes=5)
+    vidhub.save_checkpoint(source, tmp_path)
+    model = vidhub.create_model("slowonly_r50_ava", pretrained=f"local-dir:{tmp_path}", num_classes=3)
+    known = source.state_dict()
+    assert all(torch.equal(value, known[key]) for key, value in model.trunk.state_dict().items())
+    with pytest.raises(WeightsError, match="not the recognition network of this detector's trunk"):
+        vidhub.create_model("slowfast_r50_ava", pretrained=f"local-dir:{tmp_path}")
+
+
+def test_frames_count_where_seconds_do_not(records):
+    path = records[0].path
+    counted = BoxesRecord("0", path, 7, records[0].boxes, ((1,),), first_second=1, in_frames=True)
+    by_frame, by_time = (BoxDataset([r], CONFIG, CLASSES)[0].clip for r in (counted, records[0]))
+    assert torch.equal(by_frame, by_time)  # frame 7 of 10 a second is at 0.6 seconds
 
 
 def brightest(frame):

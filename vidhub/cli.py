@@ -148,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", metavar="DIR", help="keep scores, metrics and a report there; goes on where it stopped"
     )
+    command.add_argument(
+        "--as-mmaction2", action="store_true", help="of boxes: count as MMAction2's published mAP does"
+    )
     command.add_argument("--match-labels", action="store_true", help="bring the model's classes into the data's order")
     command.add_argument("--fuse", nargs="+", metavar="SCORES", help="folders or files of earlier evals to add up")
     command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the scores to fuse")
@@ -486,6 +489,14 @@ def _eval(args: argparse.Namespace) -> int:
             from .engine.localization import measure_localizer
 
             scores = measure_localizer(args.model, args.dataset, args.root, args.split, args.device)
+            _print_json(scores) if args.json else print(_scores_line(scores))
+            return 0
+        if dataset_info(args.dataset).task == "detection":
+            from .engine.detection import measure_detector
+
+            scores = measure_detector(
+                args.model, args.dataset, args.root, args.split, args.device, as_mmaction2=args.as_mmaction2
+            )
             _print_json(scores) if args.json else print(_scores_line(scores))
             return 0
         options = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype")

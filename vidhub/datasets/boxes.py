@@ -49,8 +49,7 @@ class BoxDataset(Dataset):
     """Key frames with boxes: ``dataset[i]`` is a ``BoxSample``.
 
     Args:
-        records: of AVA and its like, with boxes as fractions of the picture; ``timestamp`` is in seconds, or in frames
-            with ``in_frames``.
+        records: of AVA and its like, with boxes as fractions of the picture.
         config: how the network takes clips.
         classes: names of the classes, in the order of the records' labels.
         training: take the annotated boxes, mirror at random and move the clip by up to half a stride; otherwise take
@@ -64,15 +63,14 @@ class BoxDataset(Dataset):
         classes: Sequence[str],
         *,
         training: bool = False,
-        in_frames: bool = False,
     ):
-        self.records, self.config, self.training, self.in_frames = list(records), config, training, in_frames
+        self.records, self.config, self.training = list(records), config, training
         self.classes, self.num_classes = tuple(classes), len(classes)
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def labels(self, index: int) -> Tensor:
+    def _labels(self, index: int) -> Tensor:
         """Of the annotated boxes: float32 (N, classes)."""
         rows = self.records[index].labels
         labels = torch.zeros(len(rows), self.num_classes)
@@ -87,13 +85,13 @@ class BoxDataset(Dataset):
 
     def __getitem__(self, index: int) -> BoxSample:
         record = self.records[index]
-        labels, boxes = self.labels(index), torch.from_numpy(np.asarray(record.boxes, np.float32)).reshape(-1, 4)
+        labels, boxes = self._labels(index), torch.from_numpy(np.asarray(record.boxes, np.float32)).reshape(-1, 4)
         if not self.training and record.proposals is not None:
             boxes = torch.from_numpy(np.asarray(record.proposals, np.float32))
             labels = torch.zeros(len(boxes), self.num_classes)
         with VideoReader(record.path) as reader:
             time = record.timestamp - record.first_second
-            frame = record.timestamp if self.in_frames else time * reader.fps
+            frame = time if record.in_frames else time * reader.fps
             stop = record.shot[1] if record.shot else None
             clip = read_clip(reader, frame, self.config, stop=stop, jitter=self.training)
         height, width = clip.shape[-2:]

@@ -404,6 +404,7 @@ def _tube_records(
             first_second=1,
             last_second=num_frames,
             shot=(0, num_frames),
+            in_frames=True,
         )
 
 
@@ -432,7 +433,7 @@ def parse_multisports(root: Path, split: str, *, min_score: float = 0.9) -> Pars
     proposal_file = root / "annotations" / f"multisports_dense_proposals_{split}.recall_96.13.pkl"
     proposals = read_proposals(proposal_file, min_score=min_score) if proposal_file.is_file() else None
     records = ava_records(frames, folder=root / "trainval", proposals=proposals, seconds=(1, None), fps=None)
-    return Parsed(records, classes)
+    return Parsed([replace(record, in_frames=True) for record in records], classes)
 
 
 BOX_COLUMNS = ("video", "time", "x1", "y1", "x2", "y2", "label")

@@ -73,6 +73,7 @@ class BoxesRecord:
     first_second: float = 0.0  # timestamp of the video's first frame
     last_second: float | None = None
     shot: tuple[int, int] | None = None  # frames that clips may use, [first, stop)
+    in_frames: bool = False  # timestamps are frames, not seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from ..datasets.boxes import BoxDataset, read_clip
+from ..datasets.catalog import create_dataset
+from ..datasets.records import BoxesRecord
 from ..datasets.video_io import VideoReader
 from ..errors import InputError
-from ..metrics.ava import Boxes, frame_map
+from ..metrics.ava import MMACTION2, Boxes, frame_map
 from ..models._factory import create_model
 from ..transforms import functional as F
 from ..weights.resolve import fetch_state_dict
 from ..weights.tables.detection import FASTER_RCNN
+from ..weights.types import DetectionConfig
 from .box_losses import box_loss
 from .poses import box_iou, without_epsilon
 from .predict import class_names, pick_device
@@ -39,14 +45,68 @@ def action_scores(logits: Tensor, activation: str) -> Tensor:
     return logits.float().sigmoid() if activation == "sigmoid" else logits.float().softmax(1)
 
 
+def has_boxes(data: Dataset) -> bool:
+    """Whether a data set's records are key frames with boxes."""
+    records = getattr(data, "records", None)
+    return bool(records) and isinstance(records[0], BoxesRecord)
+
+
+def open_boxes(data: Dataset, model: nn.Module, *, training: bool = False) -> BoxDataset:
+    """A data set of ``create_dataset`` as clips with boxes, as ``model`` takes them.
+
+    Raises:
+        InputError: the network is no detector, or has another number of classes.
+    """
+    if not isinstance(config := getattr(model, "data_config", None), DetectionConfig):
+        raise InputError("this data set has boxes: train or measure a network of list_models(task='detection') on it.")
+    if model.num_classes != len(data.classes):
+        raise InputError(f"the model has {model.num_classes} classes, the data set {len(data.classes)}.")
+    return data if isinstance(data, BoxDataset) else BoxDataset(data.records, config, data.classes, training=training)
+
+
+def fitted_config(config: DetectionConfig, data: Dataset) -> DetectionConfig:
+    """``config`` with what the boxes of a data set say: whether there is a background, and several actions at once."""
+    background = data.classes[:1] == ("background",)
+    several = background or any(len(known) > 1 for record in data.records for known in record.labels)
+    return replace(config, background=background, activation="sigmoid" if several else "softmax")
+
+
+def measure_detector(
+    model: nn.Module | str,
+    dataset: str,
+    root: str,
+    split: str = "val",
+    device: str | torch.device | None = None,
+    *,
+    as_mmaction2: bool = False,
+    **options: Any,
+) -> dict[str, float]:
+    """Frame mAP in percent of a detector, on the boxes of a person detector where the data set has some.
+
+    Args:
+        model: of ``create_model``, or a name whose published weights are loaded.
+        as_mmaction2: count as MMAction2's published scores do, see ``metrics.ava.MMACTION2``.
+        options: of ``create_dataset``.
+
+    Raises:
+        InputError: see :func:`open_boxes`.
+    """
+    device = pick_device(device, model)
+    model = create_model(model, pretrained=True) if isinstance(model, str) else model
+    data = open_boxes(create_dataset(dataset, root, split, **options), model)
+    return score_boxes(model.to(device), data, progress=sys.stderr.isatty(), **(MMACTION2 if as_mmaction2 else {}))
+
+
 @torch.inference_mode()
-def score_boxes(model: nn.Module, data: BoxDataset, *, iou: float = 0.5, min_score: float = 0.002) -> dict[str, float]:
-    """Frame mAP of a network on a data set, in percent."""
+def score_boxes(
+    model: nn.Module, data: BoxDataset, *, min_score: float = 0.002, progress: bool = False, **counting: Any
+) -> dict[str, float]:
+    """Frame mAP of a network on a data set, in percent; ``counting`` is of ``frame_map``."""
     model.eval()
     device = next(model.parameters()).device
     first = 1 if model.data_config.background else 0
     found, truth = [], []
-    for i, record in enumerate(data.records):
+    for i, record in enumerate(tqdm(data.records, unit="frame", disable=not progress)):
         sample = data[i]
         actual = np.asarray(record.boxes, np.float64).reshape(-1, 4)
         truth += [(i, *box, c) for box, known in zip(actual, record.labels, strict=True) for c in known]
@@ -57,7 +117,7 @@ def score_boxes(model: nn.Module, data: BoxDataset, *, iou: float = 0.5, min_sco
         boxes = F.original_boxes(sample.boxes, sample.clip.shape[-2:]).tolist()
         for box, row in zip(boxes, scores.tolist(), strict=True):
             found += [(i, *box, c, s) for c, s in enumerate(row) if c >= first and s > min_score]
-    return {"mAP": 100 * frame_map(_rows(found, scored=True), _rows(truth), iou=iou).overall}
+    return {"mAP": 100 * frame_map(_rows(found, scored=True), _rows(truth), **counting).overall}
 
 
 def _rows(rows: list[tuple], scored: bool = False) -> Boxes:

@@ -25,8 +25,8 @@ from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights.skeletons import LAYOUTS
-from ..weights.types import DataConfig, SegmentConfig, SkeletonConfig
-from . import localization, losses, ssn
+from ..weights.types import DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig
+from . import detection, localization, losses, ssn
 from .extract import read_settings
 from .recipe import Recipe
 
@@ -76,7 +76,7 @@ def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | Re
     if not isinstance(recipe.dataset, str):
         table |= {k: v for k, v in recipe.dataset[0].items() if k not in ("split", "weight")}
     data = create_dataset(table.pop("dataset"), table.pop("root"), table.pop("val_split"), **table)
-    if isinstance(data, VideoDataset) and data.classes != train_set.classes:
+    if (isinstance(data, VideoDataset) or detection.has_boxes(data)) and data.classes != train_set.classes:
         extra = next(iter(set(data.classes) ^ set(train_set.classes)), "their order")
         raise InputError(f"training and validation set do not have the same classes: they differ in {extra!r}.")
     return data
@@ -106,6 +106,10 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         made = read_settings(Path(find_features(train_set.records[0].path)).parent)
         if made:
             model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
+    if detection.has_boxes(train_set) and isinstance(model.data_config, DetectionConfig):
+        names = ("num_frames", "stride", "size")
+        changes = {name: getattr(recipe, name) for name in names if getattr(recipe, name)}
+        model.data_config = replace(detection.fitted_config(model.data_config, train_set), **changes)
     if isinstance(model.data_config, DataConfig):
         model.data_config = changed_data_config(model.data_config, recipe)
         model.data_config = replace(model.data_config, flip_labels=mirrored_classes(model.labels or ()))
@@ -214,6 +218,9 @@ def with_transforms(
     if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
         transform = create_transform(config, training=True, **recipe.augment)
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set
+    if detection.has_boxes(train_set):
+        opened = detection.open_boxes(train_set, model, training=True)
+        return opened, val_set and detection.open_boxes(val_set, model)
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)

@@ -27,7 +27,7 @@ class Recipe:
 
     # network
     model: str = "x3d_xs"
-    pretrained: bool | str = False  # published weights, or "timm:NAME" to inflate an ImageNet network
+    pretrained: bool | str = False  # published weights; or "timm:NAME", or for a trunk a name: see create_model
     model_args: dict[str, Any] = field(default_factory=dict)
 
     # data: a name of `vidhub data list`, or a list of tables {dataset, root, split, weight, ...} to train on together

@@ -38,7 +38,8 @@ def create_model(
             (both as ``save_checkpoint`` writes them; they always come with their weights).
         pretrained: load the published weights of the tag, or the architecture's default ones; ``"timm:NAME"`` instead
             takes timm's image network of that name as a start: inflated into a 3D ResNet, or as a frame network's
-            backbone.
+            backbone. Of detectors also the name of a recognition network ("slowfast_r50", "local-dir:path"), whose
+            weights the trunk starts from.
         checkpoint_path: load this file, of any known layout, instead of downloading.
         features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
         progress: show a bar while downloading.
@@ -85,6 +86,8 @@ def create_model(
 
     if checkpoint_path is not None:
         load_checkpoint(model, checkpoint_path)
+    elif isinstance(pretrained, str) and hasattr(model, "trunk") and not pretrained.startswith("timm:"):
+        _load_trunk(model.trunk, pretrained, progress)
     elif isinstance(pretrained, str):
         load_image_weights(model, pretrained)
     elif pretrained:
@@ -95,6 +98,16 @@ def create_model(
         model.labels = weights.labels
     model.eval()
     return FeatureExtractor(model, out_indices) if features_only else model
+
+
+def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:
+    """Give a detector's trunk the weights of a recognition network, but for its classifier."""
+    source = create_model(name, pretrained=True, progress=progress)
+    wanted = {key: value.shape for key, value in trunk.state_dict().items()}
+    state = {key: value for key, value in source.state_dict().items() if not key.startswith("head.")}
+    if {key: value.shape for key, value in state.items()} != wanted:
+        raise WeightsError(f"{name!r} is not the recognition network of this detector's trunk: name one that is.")
+    trunk.load_state_dict(state)
 
 
 def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
