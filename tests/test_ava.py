@@ -98,18 +98,3 @@ def test_malformed_boxes_are_named(tmp_path):
     path.write_text("v,902,0.1,0.1,0.5,0.5,3,0.5\nv,902,0.6,0.1,0.5,0.5,3,0.5\n")
     with pytest.raises(InputError, match="line 2"):
         ava.read_boxes(path)
-
-
-def tube(label, first, last, shift=0.0, score=1.0, video="v"):
-    frames = np.arange(first, last)
-    return ava.Tube(video, label, frames, np.tile([shift, 0, shift + 10, 10.0], (len(frames), 1)), score)
-
-
-def test_video_map():
-    assert ava.tube_iou(tube(1, 0, 10), tube(1, 0, 10)) == 1
-    assert ava.tube_iou(tube(1, 0, 10), tube(1, 5, 15)) == pytest.approx(1 / 3)
-    assert ava.tube_iou(tube(1, 0, 10), tube(1, 0, 10, shift=5)) == pytest.approx(1 / 3)
-    assert ava.tube_iou(tube(1, 0, 10), tube(1, 0, 10, video="w")) == 0
-    truth = [tube(1, 0, 10), tube(1, 0, 10, shift=50), tube(2, 0, 10)]
-    assert ava.video_map([tube(1, 0, 10, score=0.9), tube(1, 0, 9, score=0.8), tube(2, 0, 10)], truth) == 0.75
-    assert ava.video_map([], truth) == 0

@@ -117,6 +117,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
     command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
 
+    command = commands.add_parser("bank", help="write what all persons of a data set do, for detectors with a memory")
+    command.set_defaults(run=_bank)
+    command.add_argument("model", metavar="MODEL", help="a detector without a memory, as for predict --model")
+    command.add_argument("dataset", metavar="DATASET", help="one with boxes: see vidhub data list --task detection")
+    command.add_argument("root", metavar="ROOT", help="folder of the data set")
+    command.add_argument("--split", nargs="+", default=["train", "val"], help="train and val if nothing is said")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="for the bank; goes on where it stopped")
+    command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that decode (%(default)s)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
+
     command = commands.add_parser("list", help="list the models")
     command.set_defaults(run=_list)
     command.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="part of a name, or shell wildcards")
@@ -151,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--as-mmaction2", action="store_true", help="of boxes: count as MMAction2's published mAP does"
     )
+    command.add_argument("--bank", metavar="FOLDER", help="of boxes: the feature bank of a network with a memory")
     command.add_argument("--match-labels", action="store_true", help="bring the model's classes into the data's order")
     command.add_argument("--fuse", nargs="+", metavar="SCORES", help="folders or files of earlier evals to add up")
     command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the scores to fuse")
@@ -310,6 +321,17 @@ def _extract(args: argparse.Namespace) -> int:
     for failure in failures:
         _note(f"vidhub: not extracted: {failure}")
     return 2 if failures else 0
+
+
+def _bank(args: argparse.Namespace) -> int:
+    from .engine.bank import write_bank
+
+    for split in args.split:
+        count = write_bank(
+            args.model, args.dataset, args.root, args.out, split, device=args.device, workers=args.workers
+        )
+        print(f"{split}: {count} videos written to {args.out}")
+    return 0
 
 
 def _tell_default(file: str) -> None:
@@ -492,11 +514,12 @@ def _eval(args: argparse.Namespace) -> int:
             _print_json(scores) if args.json else print(_scores_line(scores))
             return 0
         if dataset_info(args.dataset).task == "detection":
+            from .engine.bank import FeatureBank
             from .engine.detection import measure_detector
 
-            scores = measure_detector(
-                args.model, args.dataset, args.root, args.split, args.device, as_mmaction2=args.as_mmaction2
-            )
+            bank = FeatureBank(args.bank) if args.bank else None
+            options = {"as_mmaction2": args.as_mmaction2, "bank": bank, "workers": args.workers}
+            scores = measure_detector(args.model, args.dataset, args.root, args.split, args.device, **options)
             _print_json(scores) if args.json else print(_scores_line(scores))
             return 0
         options = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype")

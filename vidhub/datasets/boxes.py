@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ class BoxSample(NamedTuple):
     boxes: Tensor  # float32 (N, 4) in pixels of the clip
     labels: Tensor  # float32 (N, classes) of 0 and 1; zeros for boxes of a person detector
     index: int  # of the record
+    bank: Tensor | None = None  # float32 (C, n, 1, 1), of networks that look at the whole video
 
 
 def read_clip(
@@ -54,6 +55,8 @@ class BoxDataset(Dataset):
         classes: names of the classes, in the order of the records' labels.
         training: take the annotated boxes, mirror at random and move the clip by up to half a stride; otherwise take
             the boxes of the person detector where records have some.
+        bank: ``bank(record, shuffle=training)`` gives what a network with a memory sees of the whole video, for example
+            ``engine.bank.FeatureBank``.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class BoxDataset(Dataset):
         classes: Sequence[str],
         *,
         training: bool = False,
+        bank: Callable[..., Tensor] | None = None,
     ):
-        self.records, self.config, self.training = list(records), config, training
+        self.records, self.config, self.training, self.bank = list(records), config, training, bank
         self.classes, self.num_classes = tuple(classes), len(classes)
 
     def __len__(self) -> int:
@@ -98,11 +102,15 @@ class BoxDataset(Dataset):
         boxes = F.scale_points(boxes, (width, height))
         if self.training and torch.rand(()) < 0.5:
             clip, boxes = F.flip(clip), F.flip_boxes(boxes, width)
-        return BoxSample(clip.contiguous(), boxes, labels, index)
+        bank = self.bank and self.bank(record, shuffle=self.training)
+        return BoxSample(clip.contiguous(), boxes, labels, index, bank)
 
 
 def collate_boxes(samples: Sequence[BoxSample]) -> dict[str, Any]:
-    """A batch: clips (B, C, T, H, W), smaller ones with zeros to the right and below, and lists of the rest."""
+    """A batch: clips (B, C, T, H, W), smaller ones with zeros to the right and below, and lists of the rest.
+
+    Under "bank" is that of each box, (sum Ni, C, n, 1, 1), or None.
+    """
     height, width = (max(sample.clip.shape[side] for sample in samples) for side in (-2, -1))
     return {
         "clips": torch.stack(
@@ -114,4 +122,7 @@ def collate_boxes(samples: Sequence[BoxSample]) -> dict[str, Any]:
         "boxes": [sample.boxes for sample in samples],
         "labels": [sample.labels for sample in samples],
         "index": [sample.index for sample in samples],
+        "bank": None
+        if samples[0].bank is None
+        else torch.cat([s.bank.expand(len(s.boxes), *s.bank.shape) for s in samples]),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -10,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from ..datasets.boxes import BoxDataset, read_clip
+from ..datasets.boxes import BoxDataset, collate_boxes, read_clip
 from ..datasets.catalog import create_dataset
 from ..datasets.records import BoxesRecord
 from ..datasets.video_io import VideoReader
 from ..errors import InputError
 from ..metrics.ava import MMACTION2, Boxes, frame_map
+from ..metrics.tubes import Tube, link_boxes, video_map
 from ..models._factory import create_model
 from ..transforms import functional as F
 from ..weights.resolve import fetch_state_dict
@@ -34,7 +36,7 @@ PersonDetector = Callable[[Tensor], Any]  # uint8 (3, H, W) -> boxes (N, 4) in p
 def action_loss(model: nn.Module, batch: dict[str, Any], *, alpha: float = 1.0, gamma: float = 0.0) -> Tensor:
     """The loss of a detector on a batch of ``collate_boxes``; see ``box_loss``."""
     config = getattr(model, "module", model).data_config
-    logits = model(batch["clips"], batch["boxes"])
+    logits = model(batch["clips"], batch["boxes"], batch["bank"])
     several = config.activation == "sigmoid"
     labels = torch.cat(batch["labels"]).to(logits)
     return box_loss(logits, labels, multilabel=several, background=config.background, alpha=alpha, gamma=gamma)
@@ -51,17 +53,30 @@ def has_boxes(data: Dataset) -> bool:
     return bool(records) and isinstance(records[0], BoxesRecord)
 
 
-def open_boxes(data: Dataset, model: nn.Module, *, training: bool = False) -> BoxDataset:
+def open_boxes(
+    data: Dataset, model: nn.Module, *, training: bool = False, bank: Callable[..., Tensor] | None = None
+) -> BoxDataset:
     """A data set of ``create_dataset`` as clips with boxes, as ``model`` takes them.
 
+    Args:
+        bank: of ``BoxDataset``, for a network with a memory.
+
     Raises:
-        InputError: the network is no detector, or has another number of classes.
+        InputError: the network is no detector, has another number of classes, or lacks its bank.
     """
     if not isinstance(config := getattr(model, "data_config", None), DetectionConfig):
         raise InputError("this data set has boxes: train or measure a network of list_models(task='detection') on it.")
     if model.num_classes != len(data.classes):
         raise InputError(f"the model has {model.num_classes} classes, the data set {len(data.classes)}.")
-    return data if isinstance(data, BoxDataset) else BoxDataset(data.records, config, data.classes, training=training)
+    if isinstance(data, BoxDataset):
+        return data
+    if (getattr(model, "memory", None) is None) != (bank is None):
+        raise InputError(
+            "this network has no memory: leave the bank out."
+            if bank
+            else "this network looks at the whole video: make a feature bank with vidhub bank, and pass its folder."
+        )
+    return BoxDataset(data.records, config, data.classes, training=training, bank=bank)
 
 
 def fitted_config(config: DetectionConfig, data: Dataset) -> DetectionConfig:
@@ -79,13 +94,17 @@ def measure_detector(
     device: str | torch.device | None = None,
     *,
     as_mmaction2: bool = False,
+    bank: Callable[..., Tensor] | None = None,
+    workers: int = 0,
     **options: Any,
 ) -> dict[str, float]:
-    """Frame mAP in percent of a detector, on the boxes of a person detector where the data set has some.
+    """:func:`score_boxes` of a data set by name, on the boxes of a person detector where it has some.
 
     Args:
         model: of ``create_model``, or a name whose published weights are loaded.
         as_mmaction2: count as MMAction2's published scores do, see ``metrics.ava.MMACTION2``.
+        bank: see :func:`open_boxes`.
+        workers: processes that decode.
         options: of ``create_dataset``.
 
     Raises:
@@ -93,31 +112,75 @@ def measure_detector(
     """
     device = pick_device(device, model)
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
-    data = open_boxes(create_dataset(dataset, root, split, **options), model)
-    return score_boxes(model.to(device), data, progress=sys.stderr.isatty(), **(MMACTION2 if as_mmaction2 else {}))
+    data = open_boxes(create_dataset(dataset, root, split, **options), model, bank=bank)
+    counting = MMACTION2 if as_mmaction2 else {}
+    return score_boxes(model.to(device), data, workers=workers, progress=sys.stderr.isatty(), **counting)
 
 
 @torch.inference_mode()
 def score_boxes(
-    model: nn.Module, data: BoxDataset, *, min_score: float = 0.002, progress: bool = False, **counting: Any
+    model: nn.Module,
+    data: BoxDataset,
+    *,
+    min_score: float = 0.002,
+    workers: int = 0,
+    progress: bool = False,
+    **counting: Any,
 ) -> dict[str, float]:
-    """Frame mAP of a network on a data set, in percent; ``counting`` is of ``frame_map``."""
+    """Frame mAP of a network on a data set, in percent, and of tubes their video mAP at IoU 0.2 and 0.5.
+
+    Args:
+        min_score: actions of a box that are less likely are not counted as found.
+        counting: of ``frame_map``.
+    """
     model.eval()
     device = next(model.parameters()).device
     first = 1 if model.data_config.background else 0
     found, truth = [], []
-    for i, record in enumerate(tqdm(data.records, unit="frame", disable=not progress)):
-        sample = data[i]
+    samples = DataLoader(data, batch_size=None, num_workers=workers)
+    for i, sample in enumerate(tqdm(samples, unit="frame", disable=not progress)):
+        record = data.records[i]
         actual = np.asarray(record.boxes, np.float64).reshape(-1, 4)
         truth += [(i, *box, c) for box, known in zip(actual, record.labels, strict=True) for c in known]
         if not len(sample.boxes):
             continue
-        logits = model(sample.clip[None].to(device), [sample.boxes.to(device)])
+        bank = collate_boxes([sample])["bank"]
+        logits = model(
+            sample.clip[None].to(device), [sample.boxes.to(device)], None if bank is None else bank.to(device)
+        )
         scores = action_scores(logits, model.data_config.activation).cpu()
         boxes = F.original_boxes(sample.boxes, sample.clip.shape[-2:]).tolist()
         for box, row in zip(boxes, scores.tolist(), strict=True):
             found += [(i, *box, c, s) for c, s in enumerate(row) if c >= first and s > min_score]
-    return {"mAP": 100 * frame_map(_rows(found, scored=True), _rows(truth), **counting).overall}
+    result = {"mAP": 100 * frame_map(_rows(found, scored=True), _rows(truth), **counting).overall}
+    if all(record.in_frames and record.entity_ids for record in data.records):
+        tubes, actual = _linked(found, data.records), _annotated_tubes(data.records)
+        result |= {f"video mAP@{iou}": 100 * video_map(tubes, actual, iou=iou) for iou in (0.2, 0.5)}
+    return result
+
+
+def _linked(rows: list[tuple], records: Sequence[BoxesRecord]) -> list[Tube]:
+    """Tubes of rows (record, x1, y1, x2, y2, class, score)."""
+    of_tubes = defaultdict(list)
+    for i, *box, label, score in rows:
+        of_tubes[records[i].video_id, label].append((records[i].timestamp, *box, score))
+    tubes = []
+    for (video, label), part in of_tubes.items():
+        table = np.array(part, np.float64)
+        tubes += link_boxes(video, label, table[:, 0].astype(np.int64), table[:, 1:5], table[:, 5])
+    return tubes
+
+
+def _annotated_tubes(records: Sequence[BoxesRecord]) -> list[Tube]:
+    of_tubes = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.timestamp):
+        for box, labels, who in zip(record.boxes, record.labels, record.entity_ids, strict=True):
+            for label in labels:
+                of_tubes[record.video_id, label, who].append((int(record.timestamp), box))
+    return [
+        Tube(video, label, np.array([frame for frame, _ in part]), np.array([box for _, box in part]))
+        for (video, label, _), part in of_tubes.items()
+    ]
 
 
 def _rows(rows: list[tuple], scored: bool = False) -> Boxes:
@@ -125,9 +188,9 @@ def _rows(rows: list[tuple], scored: bool = False) -> Boxes:
     return Boxes([row[0] for row in rows], table[:, 1:5], table[:, 5].astype(np.int64), table[:, 6] if scored else None)
 
 
-def box_validation(data: BoxDataset) -> Callable[[nn.Module], dict[str, float]]:
+def box_validation(data: BoxDataset, workers: int = 0) -> Callable[[nn.Module], dict[str, float]]:
     """``validate(model)`` of ``train``."""
-    return lambda model: score_boxes(model, data)
+    return lambda model: score_boxes(model, data, workers=workers)
 
 
 class FasterRCNN:

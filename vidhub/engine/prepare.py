@@ -27,6 +27,7 @@ from ..transforms.poses import SkeletonTransform
 from ..weights.skeletons import LAYOUTS
 from ..weights.types import DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig
 from . import detection, localization, losses, ssn
+from .bank import FeatureBank
 from .extract import read_settings
 from .recipe import Recipe
 
@@ -219,8 +220,9 @@ def with_transforms(
         transform = create_transform(config, training=True, **recipe.augment)
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set
     if detection.has_boxes(train_set):
-        opened = detection.open_boxes(train_set, model, training=True)
-        return opened, val_set and detection.open_boxes(val_set, model)
+        bank = FeatureBank(recipe.bank) if recipe.bank else None
+        opened = detection.open_boxes(train_set, model, training=True, bank=bank)
+        return opened, val_set and detection.open_boxes(val_set, model, bank=bank)
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
             data.cache(recipe.cache)

@@ -47,6 +47,7 @@ class Recipe:
     balance: bool = False  # draw every class equally often
     views: Views = 1  # of validation; (clips, crops) are the trained network's test protocol too
     cache: int = 0  # keep decoded videos in memory with this short side; 0: decode every time
+    bank: str = ""  # of detectors with a memory: the folder of a feature bank, see `vidhub bank`
     workers: int = 2
 
     # optimisation

@@ -164,7 +164,7 @@ class _Run:
         if isinstance(train_set, BoxDataset):
             loss, collate = loss or detection.action_loss, collate or collate_boxes
             if val_set is not None:
-                validate = validate or detection.box_validation(val_set)
+                validate = validate or detection.box_validation(val_set, recipe.workers)
         self.train_set, self.val_set, self.custom_validate = train_set, val_set, validate
         self.can_validate = bool(validate or isinstance(val_set, VideoDataset))
         self.loss = loss or prepare.classification_loss(recipe, train_set)

@@ -1,4 +1,4 @@
-"""Scores of boxes with actions: AVA's frame mAP, and the video mAP of UCF101-24 and JHMDB."""
+"""Scores of boxes with actions: AVA's frame mAP."""
 
 from __future__ import annotations
 
@@ -197,44 +197,3 @@ def interpolated_precision(scores: np.ndarray, right: np.ndarray, total: int) ->
 def _mean(values: list[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
-
-
-class Tube(NamedTuple):
-    """A person doing one thing, through a part of a video."""
-
-    video: str
-    label: int
-    frames: np.ndarray  # int (T,), rising
-    boxes: np.ndarray  # (T, 4)
-    score: float = 1.0
-
-
-def tube_iou(a: Tube, b: Tube) -> float:
-    """Share of frames that both have, times the mean overlap of their boxes in these; 0 in different videos."""
-    shared, in_a, in_b = np.intersect1d(a.frames, b.frames, assume_unique=True, return_indices=True)
-    if a.video != b.video or not len(shared):
-        return 0.0
-    spatial = box_iou(np.asarray(a.boxes, np.float64)[in_a], np.asarray(b.boxes, np.float64)[in_b]).mean()
-    return float(spatial * len(shared) / (len(a.frames) + len(b.frames) - len(shared)))
-
-
-def video_map(detections: Sequence[Tube], truth: Sequence[Tube], *, iou: float = 0.5) -> float:
-    """Mean average precision of tubes, over the classes that occur in ``truth``: UCF101-24's and JHMDB's score.
-
-    A detection, by falling score, is right if it overlaps a ground truth of its video and class that was not found
-    before by ``iou``; it takes the one it overlaps most.
-    """
-    values = []
-    for label in sorted({tube.label for tube in truth}):
-        actual = [tube for tube in truth if tube.label == label]
-        found = sorted((t for t in detections if t.label == label), key=lambda t: -t.score)
-        taken: set[int] = set()
-        right = np.zeros(len(found), dtype=bool)
-        for i, tube in enumerate(found):
-            free = [(tube_iou(tube, other), -j) for j, other in enumerate(actual) if j not in taken]
-            overlap, j = max(free, default=(0.0, 0))
-            if overlap >= iou:
-                right[i] = True
-                taken.add(-j)
-        values.append(interpolated_precision(np.array([t.score for t in found]), right, len(actual)))
-    return _mean(values)
