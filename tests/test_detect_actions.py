@@ -205,12 +205,15 @@ def test_tubes_are_scored_where_frames_are_annotated(records):
     assert scores["video mAP@0.5"] >= 50
 
 
-def test_a_trunk_starts_from_a_recognition_network(tmp_path):
+@pytest.mark.parametrize(
+    ("source", "detector"), [("slowonly_r50", "slowonly_r50_ava"), ("vit3d_base", "vit3d_base_ava")]
+)
+def test_a_trunk_starts_from_a_recognition_network(source, detector, tmp_path):
     torch.manual_seed(3)
-    source = vidhub.create_model("slowonly_r50", num_classes=5)
+    source = vidhub.create_model(source, num_classes=5)
     vidhub.save_checkpoint(source, tmp_path)
-    model = vidhub.create_model("slowonly_r50_ava", pretrained=f"local-dir:{tmp_path}", num_classes=3)
-    known = source.state_dict()
+    model = vidhub.create_model(detector, pretrained=f"local-dir:{tmp_path}", num_classes=3)
+    known = {key.removeprefix("head."): value for key, value in source.state_dict().items()}
     assert all(torch.equal(value, known[key]) for key, value in model.trunk.state_dict().items())
     with pytest.raises(WeightsError, match="not the recognition network of this detector's trunk"):
         vidhub.create_model("slowfast_r50_ava", pretrained=f"local-dir:{tmp_path}")

@@ -210,7 +210,7 @@ LOOSE = {
 }
 
 
-@pytest.mark.parametrize(("op", "params", "given", "expected"), cases("skeleton"))
+@pytest.mark.parametrize(("op", "params", "given", "expected"), list(cases("skeleton")))
 def test_as_published(op, params, given, expected):
     found = OPS[op](params or {}, given)
     if "inward_edges" in expected:

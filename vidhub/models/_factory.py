@@ -101,10 +101,13 @@ def create_model(
 
 
 def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:
-    """Give a detector's trunk the weights of a recognition network, but for its classifier."""
-    source = create_model(name, pretrained=True, progress=progress)
+    """Give a detector's trunk the weights of a recognition network, but for its classifier.
+
+    Transformers that normalise the mean of the tokens have that norm in their head, those of detectors before it.
+    """
+    source = create_model(name, pretrained=True, progress=progress).state_dict()
     wanted = {key: value.shape for key, value in trunk.state_dict().items()}
-    state = {key: value for key, value in source.state_dict().items() if not key.startswith("head.")}
+    state = {key.removeprefix("head."): value for key, value in source.items() if not key.startswith("head.fc.")}
     if {key: value.shape for key, value in state.items()} != wanted:
         raise WeightsError(f"{name!r} is not the recognition network of this detector's trunk: name one that is.")
     trunk.load_state_dict(state)

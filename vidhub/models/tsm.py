@@ -112,9 +112,10 @@ class StreamingTSM(nn.Module):
             raise InputError("only TSM networks without non-local blocks take a stream frame by frame.")
         self.model = copy.deepcopy(model).eval()
         self.model.fixed_frames = 1
-        for name, module in list(self.model.named_modules()):
-            if isinstance(module, TemporalShift):
-                self.model.set_submodule(name, CachedShift(module.div))
+        for parent in list(self.model.modules()):
+            for name, module in parent.named_children():
+                if isinstance(module, TemporalShift):
+                    setattr(parent, name, CachedShift(module.div))
 
     def forward(self, frame: Tensor) -> Tensor:
         return self.model(frame.unsqueeze(2))
