@@ -189,3 +189,13 @@ def test_a_tag_brings_its_own_arguments():
 def test_i3d_needs_enough_frames():
     with pytest.raises(InputError, match="at least 8 frames"):
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_fast_form_gives_the_same(model, dtype):
+    x = tiny_clip(model)
+    fast = vidhub.optimize(model, x, channels_last=True, dtype=dtype)
+    with torch.inference_mode():
+        logits = fast(tiny_clip(model, batch=2))
+    assert logits.shape == (2, 5)
+    assert logits.dtype == torch.float32

@@ -17,6 +17,7 @@ _PUBLIC = {
     "predict": ".engine.predict",
     "predict_stream": ".engine.stream",
     "train": ".engine.train",
+    "optimize": ".engine.optimize",
     "evaluate": ".engine.evaluate",
     "fuse": ".engine.evaluate",
     "Recipe": ".engine.recipe",
