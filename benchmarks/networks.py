@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ def main() -> None:
             np.save(given, x.transpose(1, 2).numpy() if case.kind == "frames" else x.reshape(case.theirs).numpy())
             peer.run("load", path=given, kind=case.kind)
             fast = model if args.plain else vidhub.optimize(model, x)
-            ratios.append(compare(case.name, lambda: fast(x), lambda: peer.run("forward")[0], args.rounds))
+            ratios.append(compare(case.name, partial(fast, x), lambda: peer.run("forward")[0], args.rounds))
             peer.run("save", path=found)
             output, theirs = fast(x), torch.from_numpy(np.load(found))
             output = output[0] if isinstance(output, tuple) else output

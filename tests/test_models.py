@@ -191,11 +191,9 @@ def test_i3d_needs_enough_frames():
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_the_fast_form_gives_the_same(model, dtype):
+def test_the_fast_form_gives_the_same(model):
     x = tiny_clip(model)
-    fast = vidhub.optimize(model, x, channels_last=True, dtype=dtype)
+    fast = vidhub.optimize(model, x, channels_last=True)
     with torch.inference_mode():
         logits = fast(tiny_clip(model, batch=2))
     assert logits.shape == (2, 5)
-    assert logits.dtype == torch.float32

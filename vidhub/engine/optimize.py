@@ -8,8 +8,8 @@ import weakref
 from typing import Any
 
 import torch
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
@@ -17,6 +17,7 @@ from ..errors import InputError
 
 # root mean square of the change of the outputs that is accepted, relative to that of the outputs
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+_FOLDABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNormAct2d)  # others may do more than normalise
 
 
 @torch.inference_mode()
@@ -97,7 +98,7 @@ def fold_batch_norms(model: nn.Module, arguments: tuple[Any, ...]) -> int:
     for module in model.modules():
         if isinstance(module, (_ConvNd, nn.Linear)):
             hooks.append(module.register_forward_hook(remember))
-        elif isinstance(module, _BatchNorm):
+        elif type(module) in _FOLDABLE:
             hooks.append(module.register_forward_pre_hook(look))
     model(*arguments)
     for hook in hooks:
@@ -114,7 +115,8 @@ def fold_batch_norms(model: nn.Module, arguments: tuple[Any, ...]) -> int:
             fuse = fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fuse_conv_bn_eval
             fused = fuse(layer, norm)
             layer.weight, layer.bias = fused.weight.requires_grad_(False), fused.bias.requires_grad_(False)
-            setattr(parent, name, nn.Identity())
+            act = isinstance(norm, BatchNormAct2d)
+            setattr(parent, name, nn.Sequential(norm.drop, norm.act) if act else nn.Identity())
             folded += 1
     return folded
 

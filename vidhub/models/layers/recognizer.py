@@ -21,7 +21,8 @@ def average_windows(x: Tensor, window: Window | None) -> Tensor:
     """
     if window is None:
         return x.mean((2, 3, 4), keepdim=True)
-    return F.avg_pool3d(x, [min(k, n) for k, n in zip(window, x.shape[2:], strict=True)], 1)
+    kernel = [min(k, n) for k, n in zip(window, x.shape[2:], strict=True)]
+    return F.avg_pool3d(x.float(), kernel, 1).to(x.dtype)  # which a CPU has no bfloat16 for
 
 
 class ClassifierHead(nn.Module):
