@@ -50,7 +50,12 @@ def main() -> None:
             "limb": lambda: limb_heatmaps(points, values, limbs=limbs, size=size),
         }
         for kind, draw in cases.items():
-            compare(f"{kind} heatmaps {tuple(draw().shape)}", draw, lambda kind=kind: peer.run("draw", kind=kind)[0])
+            compare(
+                f"{kind} heatmaps {tuple(draw().shape)}",
+                "MMAction2",
+                draw,
+                lambda kind=kind: peer.run("draw", kind=kind)[0],
+            )
             peer.run("save", path=f"{folder}/drawn.npy")
             theirs = torch.from_numpy(np.load(f"{folder}/drawn.npy")).transpose(0, 1)
             print(f"{'':40} largest difference {(draw() - theirs).abs().max():.1e}")

@@ -97,7 +97,9 @@ def main() -> None:
             np.save(given, x.transpose(1, 2).numpy() if case.kind == "frames" else x.reshape(case.theirs).numpy())
             peer.run("load", path=given, kind=case.kind)
             fast = model if args.plain else vidhub.optimize(model, x)
-            ratios.append(compare(case.name, partial(fast, x), lambda: peer.run("forward")[0], args.rounds))
+            ratios.append(
+                compare(case.name, "MMAction2", partial(fast, x), lambda: peer.run("forward")[0], args.rounds)
+            )
             peer.run("save", path=found)
             output, theirs = fast(x), torch.from_numpy(np.load(found))
             output = output[0] if isinstance(output, tuple) else output

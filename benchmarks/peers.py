@@ -14,7 +14,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def serve(cases: dict[str, Callable[..., Any]]) -> None:
@@ -53,15 +53,37 @@ class Peer:
         """Seconds that the case took there, and what it returned."""
         self.process.stdin.write(json.dumps({"case": case, "arguments": arguments}) + "\n")
         self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
+        for line in self.process.stdout:
+            if line.startswith('{"seconds"'):  # and not what some package prints
+                break
+        else:
             raise SystemExit(f"{self.process.args[0]} ended in {case}")
         answer = json.loads(line)
         return answer["seconds"], answer["result"]
 
 
-def compare(name: str, ours: Callable[[], Any], theirs: Callable[[], float], rounds: int = 15) -> float:
-    """Run both in turn and print medians and the ratio of each pair; ``theirs`` returns its own seconds."""
+class Row(NamedTuple):
+    """A measured pair: medians in milliseconds, and the ratio of the pairs with their tenth and ninetieth part."""
+
+    what: str
+    peer: str
+    ours: float
+    theirs: float
+    ratio: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what:40} ours {self.ours:9.2f} ms   {self.peer} {self.theirs:9.2f} ms   "
+            f"{self.ratio:6.2f} x ({self.low:.2f} to {self.high:.2f})"
+        )
+
+
+def compare(
+    what: str, peer: str, ours: Callable[[], Any], theirs: Callable[[], float], rounds: int = 15, show: bool = True
+) -> Row:
+    """Run both in turn and print the row; ``theirs`` returns its own seconds."""
     here, there = [], []
     for i in range(rounds + 1):  # the first is a warm-up
         started = time.perf_counter()
@@ -72,10 +94,9 @@ def compare(name: str, ours: Callable[[], Any], theirs: Callable[[], float], rou
             here.append(seconds)
             there.append(other)
     ratios = sorted(b / a for a, b in zip(here, there, strict=True))
-    middle = statistics.median(ratios)
-    print(
-        f"{name:40} ours {1000 * statistics.median(here):9.2f} ms   theirs {1000 * statistics.median(there):9.2f} ms   "
-        f"{middle:6.2f} x ({ratios[len(ratios) // 10]:.2f} to {ratios[-1 - len(ratios) // 10]:.2f})",
-        flush=True,
-    )
-    return middle
+    medians = (1000 * statistics.median(values) for values in (here, there))
+    spread = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
+    row = Row(what, peer, *medians, statistics.median(ratios), *spread)
+    if show:
+        print(row, flush=True)
+    return row

@@ -120,9 +120,20 @@ def test_far_frames_are_reached_by_seeking(collection, monkeypatch):
     reader = VideoReader(collection("h264.mp4"))
     steps = []
     step = video_io._File._step
-    monkeypatch.setattr(video_io._File, "_step", lambda self: steps.append(1) or step(self))
+    monkeypatch.setattr(video_io._File, "_step", lambda self, to: steps.append(1) or step(self, to))
     assert numbers(reader.get_frames([38])) == [38]
     assert len(steps) <= 12
+
+
+def test_frames_that_nothing_leans_on_are_left_out(collection, monkeypatch):
+    reader = VideoReader(collection("h264_pyramid.mkv"))
+    steps = []
+    step = video_io._File._step
+    monkeypatch.setattr(video_io._File, "_step", lambda self, to: steps.append(1) or step(self, to))
+    assert numbers(reader.get_frames(range(1, 40, 13))) == [1, 14, 27]
+    assert len(steps) < 25
+    # what was left out is there when it is asked for, before and after the frames of the last call
+    assert numbers(reader.get_frames([26, 28, 29, 2])) == [26, 28, 29, 2]
 
 
 def test_a_seek_that_lands_wrong_ends_in_a_straight_decode(collection):

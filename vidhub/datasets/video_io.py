@@ -2,14 +2,16 @@
 
 A file is indexed once, when it is opened. Where the container tells the truth (one packet, one frame, with its own
 time stamp) the index comes from the packets alone, undecoded; everywhere else it comes from one full decode. Reading
-starts at the closest key frame that saves work, and every decoded frame must carry the time stamp that the index has
-for it. The first that does not sends the reader back to plain decoding from the start.
+starts at the closest key frame that saves work, frames that nobody asked for and no other frame leans on are left out,
+and every decoded frame must carry the time stamp that the index has for it. The first that does not sends the reader
+back to plain decoding from the start.
 """
 
 import bisect
 import http.client
 import io
 import itertools
+import math
 import numbers
 import os
 import re
@@ -189,8 +191,8 @@ class VideoReader:
             raise InputError("this VideoReader is closed; open the video again.")
         ordered, places = np.unique(wanted, return_inverse=True)
         pixels = np.empty((len(ordered), 3, *size), np.uint8)
-        for picture, position in zip(pixels, ordered.tolist(), strict=True):
-            picture[:] = self._source.rgb(position, size).transpose(2, 0, 1)  # torch's copy would wake all cores
+        for picture, rgb in zip(pixels, self._source.pictures(ordered.tolist(), size), strict=True):
+            picture[:] = rgb.transpose(2, 0, 1)  # torch's copy would wake all cores
         frames = torch.from_numpy(pixels)
         return frames if np.array_equal(ordered, wanted) else frames[torch.from_numpy(places)]
 
@@ -336,11 +338,13 @@ class _Images:
         self._load = load
         self._reformatter = VideoReformatter()
 
-    def rgb(self, position: int, size: tuple[int, int]) -> np.ndarray:
-        image = self._load(position)
-        if image.shape[:2] == size:
-            return image if image.flags.writeable else image.copy()
-        return to_rgb(self._reformatter, av.VideoFrame.from_ndarray(image, format="rgb24"), size)
+    def pictures(self, positions: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """The frames at rising ``positions``, (H, W, 3) uint8."""
+        for image in map(self._load, positions):
+            if image.shape[:2] == size:
+                yield image if image.flags.writeable else image.copy()
+            else:
+                yield to_rgb(self._reformatter, av.VideoFrame.from_ndarray(image, format="rgb24"), size)
 
     def close(self) -> None:
         self._load = None
@@ -389,6 +393,7 @@ class _File:
         self._threads = threads
         self._threading = "AUTO"
         self._container = self._stream = None
+        self._wanted, self._last_wanted = set(), -math.inf  # time stamps of the frames that are asked for
         self._reformatter = VideoReformatter()
         try:
             if _is_empty(media):
@@ -404,8 +409,18 @@ class _File:
             self.close()
             raise
 
-    def rgb(self, position: int, size: tuple[int, int]) -> np.ndarray:
-        return self._turn.upright(to_rgb(self._reformatter, self._frame(position), self._turn.stored_size(size)))
+    def pictures(self, positions: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """The frames at rising ``positions``, (H, W, 3) uint8; of others no more is decoded than these lean on."""
+        known = bool(self._index.entries and positions)
+        self._wanted = {self._index.pts[position] for position in positions} if known else set()
+        self._last_wanted = max(self._wanted, default=-math.inf)
+        try:
+            for position in positions:
+                frame = self._frame(position)
+                yield self._turn.upright(to_rgb(self._reformatter, frame, self._turn.stored_size(size)))
+        except BaseException:
+            self._forget_position()  # what comes next may have been passed over
+            raise
 
     def recount(self, allow_seeking: bool = False) -> None:
         """Index the file by decoding it whole; with damage in it, or unless allowed, never seek again."""
@@ -446,18 +461,31 @@ class _File:
         if behind or (entry and entry.position - self._at > _WORTH_SEEKING):
             self._start(position, entry)
         while self._at < position:
-            self._step()
+            self._step(position)
         return self._current
 
-    def _step(self) -> None:
+    def _step(self, position: int) -> None:
+        """Go to the next frame that the decoder gives, which is not beyond ``position``."""
         frame = next(self._frames, None)
-        expected = self._at + 1
+        found = self._at + 1
         if self._index.entries:
-            if frame is None or frame.pts != self._index.pts[expected]:
+            while frame is not None and found < position and frame.pts != self._index.pts[found]:
+                found += 1
+            if frame is None or frame.pts != self._index.pts[found]:
                 raise _WrongIndex
         elif frame is None:
-            raise VideoError(f"{self.name} ends at frame {expected} on second reading; was it changed meanwhile?")
-        self._at, self._current = expected, frame
+            raise VideoError(f"{self.name} ends at frame {found} on second reading; was it changed meanwhile?")
+        self._at, self._current = found, frame
+
+    def _passing_over(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+        """The packets; the decoder leaves out frames before the last wanted one that no other frame leans on."""
+        codec, now = self._stream.codec_context, None
+        for packet in packets:
+            before_last = packet.pts is not None and packet.pts < self._last_wanted
+            skip = "NONREF" if before_last and packet.pts not in self._wanted else "DEFAULT"
+            if skip != now:
+                codec.skip_frame = now = skip
+            yield packet
 
     def _start(self, position: int, entry: _Entry | None) -> None:
         """Stand before a frame at or before ``position``, as close to it as seeking allows."""
@@ -465,7 +493,7 @@ class _File:
             if self._seek(target, position):
                 return
         self._rewind()
-        self._frames = decode(self._stream, packets_of(self._container, self._stream), [])
+        self._frames = decode(self._stream, self._passing_over(packets_of(self._container, self._stream)), [])
 
     def _seek(self, target: int, position: int) -> bool:
         """Jump to time ``target``; False where that does not lead to an entry at or before ``position``."""
@@ -479,7 +507,7 @@ class _File:
         landed = first and self._index.entry_of(first)
         if landed is None or landed.position > position:
             return False
-        frames = decode(self._stream, itertools.chain([first], packets), [])
+        frames = decode(self._stream, self._passing_over(itertools.chain([first], packets)), [])
         # Frames shown before the key frame but stored after it lean on frames that were not decoded.
         self._frames = itertools.dropwhile(lambda frame: frame.pts is not None and frame.pts < landed.pts, frames)
         self._at = landed.position - 1
