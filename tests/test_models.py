@@ -191,8 +191,10 @@ def test_i3d_needs_enough_frames():
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
 
 
-def test_the_fast_form_gives_the_same(model):
+def test_the_fast_form_gives_the_same(request, model):
     x = tiny_clip(model)
+    if "mobileone" in request.node.name:
+        x *= 1e-6  # random weights let its features grow until rounding alone opens or shuts its gates
     fast = vidhub.optimize(model, x, channels_last=True)
     with torch.inference_mode():
         logits = fast(tiny_clip(model, batch=2))

@@ -44,6 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    finally:
+        _leave_processes()
+
+
+def _leave_processes() -> None:
+    """Where several processes shared the work: one that ends with its connections open is sometimes aborted."""
+    torch = sys.modules.get("torch")
+    if torch and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _complain(error: Exception) -> None:
