@@ -19,6 +19,7 @@ _PUBLIC = {
     "train": ".engine.train",
     "evaluate": ".engine.evaluate",
     "fuse": ".engine.evaluate",
+    "export": ".engine.export",
     "Recipe": ".engine.recipe",
     "create_dataset": ".datasets.catalog",
     "VideoReader": ".datasets.video_io",
