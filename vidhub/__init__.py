@@ -20,6 +20,7 @@ _PUBLIC = {
     "optimize": ".engine.optimize",
     "evaluate": ".engine.evaluate",
     "fuse": ".engine.evaluate",
+    "export": ".engine.export",
     "Recipe": ".engine.recipe",
     "create_dataset": ".datasets.catalog",
     "VideoReader": ".datasets.video_io",

@@ -136,6 +136,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that decode (%(default)s)")
     command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
 
+    command = commands.add_parser("export", help="write a model for onnxruntime or torch.export, and check the file")
+    command.set_defaults(run=_export)
+    command.add_argument("model", metavar="MODEL", help="as for predict --model")
+    command.add_argument("out", metavar="OUT", help="a file: .onnx, or .pt2 for torch.export.load")
+    command.add_argument("--num-classes", type=int, metavar="N", help="else those of the weights")
+    command.add_argument("--no-weights", action="store_true", help="leave the network as it starts")
+    command.add_argument(
+        "--fixed-batch", type=int, metavar="N", help="take N clips at once, no fewer or more; else any"
+    )
+
     command = commands.add_parser("list", help="list the models")
     command.set_defaults(run=_list)
     command.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="part of a name, or shell wildcards")
@@ -340,6 +350,18 @@ def _bank(args: argparse.Namespace) -> int:
             args.model, args.dataset, args.root, args.out, split, device=args.device, workers=args.workers
         )
         print(f"{split}: {count} videos written to {args.out}")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from .engine.example import example_inputs
+    from .engine.export import export
+    from .models._factory import create_model
+
+    kwargs = {} if args.num_classes is None else {"num_classes": args.num_classes}
+    model = create_model(args.model, pretrained=not args.no_weights, **kwargs)
+    example = example_inputs(model, args.fixed_batch or 1)
+    print(export(model, example, args.out, dynamic_batch=args.fixed_batch is None))
     return 0
 
 

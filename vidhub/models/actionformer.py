@@ -135,7 +135,7 @@ class ActionFormer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> PointOutput:
         check_features(x, self.feature_dim)
-        mask = torch.ones(len(x), 1, x.shape[2], dtype=torch.bool, device=x.device) if mask is None else mask[:, None]
+        mask = torch.ones_like(x[:, :1], dtype=torch.bool) if mask is None else mask[:, None]
         levels, masks = self.pyramid(self.embed(x * mask, mask), mask)
         logits, offsets = (torch.cat(head(levels, masks), 2).transpose(1, 2) for head in (self.head, self.offsets))
         points = pyramid_points([level.shape[2] for level in levels], self.ranges, x)

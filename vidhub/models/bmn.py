@@ -81,7 +81,7 @@ class BoundaryMatching(nn.Module):
                 getattr(self, name).copy_(value)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, out = len(x), self.conv.out_channels
+        batch, out = x.shape[0], self.conv.out_channels
         kernel = self.conv.weight[..., 0, 0]  # (out, C, N)
         x = torch.einsum("bct,ocn->tnbo", x, kernel).flatten(2).flatten(0, 1)  # (T * N, B * out)
         x = F.embedding_bag(

@@ -67,7 +67,7 @@ class VideoMAE(nn.Module):
         for block in self.encoder.blocks:
             x = self.encoder.run_block(block, x, grid)
         x = self.to_decoder(self.norm(x))
-        positions = self.pos_embed.expand(len(x), -1, -1)
+        positions = self.pos_embed.expand(x.shape[0], -1, -1)
         asked = self.mask_token + _rows(positions, wanted)
         x = torch.cat((x + _rows(positions, ~hidden), asked), 1)
         for block in self.decoder:
@@ -130,4 +130,4 @@ def _without_head(encoder: Recognizer) -> Recognizer:
 
 def _rows(x: Tensor, chosen: Tensor) -> Tensor:
     """The chosen tokens of (B, N, C), as many in every row: (B, n, C)."""
-    return x[chosen].reshape(len(x), -1, x.shape[2])
+    return x[chosen].reshape(x.shape[0], -1, x.shape[2])

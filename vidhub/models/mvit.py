@@ -266,7 +266,7 @@ class MViT(TokenRecognizer):
             time = resize_positions(self.time_embed, (self.grid[0], 1, 1), (grid[0], 1, 1))
             x = x + (time.unsqueeze(2) + space.unsqueeze(1)).flatten(1, 2)
             first = first + self.class_embed
-        return torch.cat((first.expand(len(x), -1, -1), x), 1), grid
+        return torch.cat((first.expand(x.shape[0], -1, -1), x), 1), grid
 
     def grid_after(self, block: MultiscaleBlock, grid: Grid) -> Grid:
         return pooled(grid, block.stride)

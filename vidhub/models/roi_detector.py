@@ -73,12 +73,13 @@ class RoIDetector(nn.Module):
         self.num_features = getattr(relation, "out_channels", channels * (2 if context else 1))
         self.head = BoxHead(self.num_features + getattr(memory, "out_channels", 0), num_classes, dropout)
 
-    def forward(self, clips: Tensor, boxes: list[Tensor], bank: Tensor | None = None) -> Tensor:
+    def forward(self, clips: Tensor, boxes: list[Tensor] | Tensor, bank: Tensor | None = None) -> Tensor:
         """Actions in each box.
 
         Args:
             clips: (B, C, T, H, W), normalised.
-            boxes: for each clip (Ni, 4): x1, y1, x2, y2 in pixels of the clip.
+            boxes: for each clip (Ni, 4): x1, y1, x2, y2 in pixels of the clip; or all in one tensor (N, 5), with the
+                number of the clip before each.
             bank: for networks with a memory, the long-term features of each box: (sum Ni, C, n, 1, 1).
 
         Returns:
@@ -92,10 +93,10 @@ class RoIDetector(nn.Module):
         maps = maps if isinstance(maps, tuple) else (maps,)
         return torch.cat([x.mean(2) if self.time_pool == "mean" else x.amax(2) for x in maps], 1)
 
-    def forward_boxes(self, maps: Tensor, boxes: list[Tensor]) -> Tensor:
+    def forward_boxes(self, maps: Tensor, boxes: list[Tensor] | Tensor) -> Tensor:
         """Maps (B, D, h, w) and boxes -> the maps of the boxes: (sum Ni, D, cells, cells)."""
-        index = _check_boxes(boxes, len(maps)).to(maps.device)
-        boxes = [b.to(maps) for b in boxes]
+        boxes = _numbered_boxes(boxes, maps)
+        index = boxes[:, 0].long()
         x = roi_align(maps, boxes, self.roi_size, 1 / self.stride, aligned=self.aligned)
         if self.context:
             x = torch.cat((x, F.adaptive_avg_pool2d(maps, self.roi_size)[index]), 1)
@@ -148,12 +149,16 @@ class RoIDetector(nn.Module):
         return {f"trunk.{name}" for name in self.trunk.no_weight_decay()}
 
 
-def _check_boxes(boxes: list[Tensor], batch: int) -> Tensor:
-    """The clip that each box belongs to: int64 (sum Ni,)."""
-    if len(boxes) != batch or any(b.ndim != 2 or b.shape[1] != 4 for b in boxes):
+def _numbered_boxes(boxes: list[Tensor] | Tensor, maps: Tensor) -> Tensor:
+    """Boxes (sum Ni, 5) with the number of the clip that each belongs to."""
+    if isinstance(boxes, Tensor):
+        if boxes.ndim != 2 or boxes.shape[1] != 5:
+            raise InputError(f"expected boxes (N, 5) with the number of their clip, got {tuple(boxes.shape)}.")
+        return boxes.to(maps)
+    if len(boxes) != len(maps) or any(b.ndim != 2 or b.shape[1] != 4 for b in boxes):
         shapes = [tuple(b.shape) for b in boxes]
-        raise InputError(f"expected one tensor of boxes (N, 4) for each of {batch} clips, got shapes {shapes}.")
-    return torch.arange(batch).repeat_interleave(torch.tensor([len(b) for b in boxes]))
+        raise InputError(f"expected one tensor of boxes (N, 4) for each of {len(maps)} clips, got shapes {shapes}.")
+    return torch.cat([F.pad(b.to(maps), (1, 0), value=i) for i, b in enumerate(boxes)])
 
 
 def slowonly_trunk(depth: int = 50, dilation: int = 1, in_chans: int = 3, non_local: bool = False) -> ResNet3D:

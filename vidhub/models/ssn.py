@@ -92,7 +92,7 @@ class SSNHead(nn.Module):
         Each part is divided by the number of parts of its stage, so that stages of many parts count no more.
         """
         before, inside, _ = self.segments
-        ticks = torch.tensor([0, before, before + inside, sum(self.segments)], device=x.device).expand(len(x), 4)
+        ticks = torch.tensor([0, before, before + inside, sum(self.segments)], device=x.device).expand(x.shape[0], 4)
         weights = part_weights(ticks, scale_factors, self.levels, x.shape[1])
         share = torch.tensor([1 / sum(s) for s in self.levels for _ in range(sum(s))]).to(x)
         pyramid = (weights.to(x) * share[:, None]) @ x
@@ -111,8 +111,8 @@ class SSNHead(nn.Module):
 
     def pool_ticks(self, scores: Tensor, ticks: Tensor, scale_factors: Tensor) -> SSNOutput:
         """``score_ticks`` of a video and P proposals in it -> their scores; the parts' are added up."""
-        weights = part_weights(ticks, scale_factors, self.levels, len(scores)).to(scores)
-        own = part_weights(ticks, torch.ones_like(scale_factors), ((), (1,), ()), len(scores)).to(scores)[:, 0]
+        weights = part_weights(ticks, scale_factors, self.levels, scores.shape[0]).to(scores)
+        own = part_weights(ticks, torch.ones_like(scale_factors), ((), (1,), ()), scores.shape[0]).to(scores)[:, 0]
         sizes = (self.num_classes + 1, self.num_classes * self.num_parts, 2 * self.num_classes * self.num_parts)
         activity, *others = scores.split(sizes, 1)
         completeness, regression = (
@@ -168,9 +168,9 @@ class SSN(nn.Module):
             wanted = f"{snippets} snippets" if ticks is None else "frames"
             raise InputError(f"expected clips of shape (batch, {self.in_chans}, {wanted}, height, width), "
                              f"got {tuple(x.shape)}.")  # fmt: skip
-        proposals = len(x if ticks is None else ticks)
+        proposals = (x if ticks is None else ticks).shape[0]
         scale_factors = x.new_ones(proposals, 2) if scale_factors is None else scale_factors
-        features = self.dropout(self.backbone(fold_frames(x))).unflatten(0, (len(x), -1))
+        features = self.dropout(self.backbone(fold_frames(x))).unflatten(0, (x.shape[0], -1))
         if ticks is None:
             return self.head(features, scale_factors)
         return self.head.pool_ticks(self.head.score_ticks(features.mean(0)), ticks, scale_factors)

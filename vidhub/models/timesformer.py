@@ -40,7 +40,7 @@ class DividedBlock(nn.Module):
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         first, patches = x[:, :1], x[:, 1:]
-        batch, time, space = len(x), grid[0], grid[1] * grid[2]
+        batch, time, space = x.shape[0], grid[0], grid[1] * grid[2]
 
         along = patches.unflatten(1, (time, space)).transpose(1, 2).flatten(0, 1)  # (B * space, time, C)
         along = self.time_fc(self.drop_path(self.time_attn(self.time_norm(along))))
@@ -108,7 +108,7 @@ class TimeSformer(TokenRecognizer):
                 nn.init.zeros_(block.time_fc.weight)
 
     def embed(self, x: Tensor) -> tuple[Tensor, Grid]:
-        batch, time = len(x), x.shape[2]
+        batch, time = x.shape[0], x.shape[2]
         x = self.patch_embed(fold_frames(x))  # (B * time, C, h, w)
         grid = (time, *x.shape[2:])
         x = x.flatten(2).transpose(1, 2)
@@ -117,7 +117,7 @@ class TimeSformer(TokenRecognizer):
         if self.time_embed is not None:
             times = resize_positions(self.time_embed, (self.grid[0], 1, 1), (time, 1, 1))
             x = (x.unflatten(0, (batch, time)) + times.unsqueeze(2)).flatten(1, 2)  # (B, t * h * w, C)
-        return torch.cat((first.expand(len(x), -1, -1), x), 1), grid
+        return torch.cat((first.expand(x.shape[0], -1, -1), x), 1), grid
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         if self.attention == "space":

@@ -54,7 +54,7 @@ def shift_groups(x: Tensor, offsets: Tensor) -> Tensor:
     """
     time = x.shape[1]
     per_group = x.shape[2] // offsets.shape[1]
-    shape = (len(x), time, x.shape[2], 1, 1)
+    shape = (x.shape[0], time, x.shape[2], 1, 1)
     position = torch.arange(time, device=x.device)[None, :, None] - offsets[:, None]  # (B, T, groups)
     first = position.floor()
 

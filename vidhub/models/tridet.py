@@ -150,7 +150,7 @@ class TriDet(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> PointOutput:
         check_features(x, self.feature_dim)
-        mask = torch.ones(len(x), 1, x.shape[2], dtype=torch.bool, device=x.device) if mask is None else mask[:, None]
+        mask = torch.ones_like(x[:, :1], dtype=torch.bool) if mask is None else mask[:, None]
         levels, masks = [], []
         x = self.embed(x * mask, mask)
         first = len(self.blocks) - len(self.norms)

@@ -101,7 +101,7 @@ class UniFormerV2(TokenRecognizer):
         x = self.patch_embed(fold_frames(x))  # (B * T, C, h, w)
         grid = (time, *x.shape[2:])
         x = x.flatten(2).transpose(1, 2)
-        x = torch.cat((self.class_token.expand(len(x), 1, -1), x), 1)
+        x = torch.cat((self.class_token.expand(x.shape[0], 1, -1), x), 1)
         return self.norm_pre(x + resize_positions(self.pos_embed, self.grid, (1, *grid[1:]))), grid
 
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -109,7 +109,7 @@ class UniFormerV2(TokenRecognizer):
         self._check_input(x)
         wanted = self.stage_indices(indices)
         x, grid = self.embed(x)
-        query = self.query_token.expand(len(x) // grid[0], -1, -1)
+        query = self.query_token.expand(x.shape[0] // grid[0], -1, -1)
         maps = []
         for i, block in enumerate(self.blocks):
             x = self.run_block(block, x)

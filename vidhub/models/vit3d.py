@@ -86,7 +86,7 @@ class ViT3D(TokenRecognizer):
         grid = tuple(x.shape[2:])
         x = x.flatten(2).transpose(1, 2)
         if self.class_token is not None:
-            x = torch.cat((self.class_token.expand(len(x), -1, -1), x), 1)
+            x = torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), 1)
         return x + resize_positions(self.pos_embed, self.grid, grid), grid
 
     def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ class AttentiveHead(ClassifierHead):
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        x = self.dropout(self.query(self.query_token.expand(len(x), -1, -1), x)[:, 0])
+        x = self.dropout(self.query(self.query_token.expand(x.shape[0], -1, -1), x)[:, 0])
         return x if pre_logits else self.fc(x)
 
 

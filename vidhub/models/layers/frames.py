@@ -67,7 +67,7 @@ class FrameModel(Recognizer):
     def forward_features(self, x: Tensor) -> Tensor:
         """Clips (B, C, T, H, W) -> the backbone's feature map (B, C', T, h, w)."""
         self._check_input(x)
-        return self._to_clips(self.backbone.forward_features(fold_frames(x)), len(x))
+        return self._to_clips(self.backbone.forward_features(fold_frames(x)), x.shape[0])
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         return self.head(self.pool_frames(x), pre_logits=pre_logits)
@@ -79,14 +79,14 @@ class FrameModel(Recognizer):
             frames = frames.squeeze(2).transpose(1, 2)
         elif self._layout == "NHWC":
             frames = frames.permute(0, 2, 3, 1)
-        return self.backbone.forward_head(frames, pre_logits=True).unflatten(0, (len(x), -1))
+        return self.backbone.forward_head(frames, pre_logits=True).unflatten(0, (x.shape[0], -1))
 
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
         self._check_input(x)
         last, maps = self.backbone.forward_intermediates(
             fold_frames(x), indices=self.stage_indices(indices), output_fmt="NCHW"
         )
-        return self._to_clips(last, len(x)), [unfold_frames(m, len(x)) for m in maps]
+        return self._to_clips(last, x.shape[0]), [unfold_frames(m, x.shape[0]) for m in maps]
 
     def _to_clips(self, frames: Tensor, batch: int) -> Tensor:
         if self._layout == "tokens":
@@ -237,4 +237,4 @@ class FrameNonLocal(nn.Module):
         self.block = NonLocal(channels, mode, scale=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return fold_frames(self.block(unfold_frames(x, len(x) // self.num_frames)))
+        return fold_frames(self.block(unfold_frames(x, x.shape[0] // self.num_frames)))
