@@ -135,9 +135,10 @@ class Branching(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-def test_what_cannot_be_exported_is_one_sentence(tmp_path):
-    with pytest.raises(InputError, match="Branching cannot be exported as"):
-        vidhub.export(Branching(), torch.randn(2, 3), tmp_path / "a.pt2")
+@pytest.mark.parametrize("network", [Baked(), Branching()])
+def test_what_cannot_be_exported_is_one_sentence(network, tmp_path):
+    with pytest.raises(InputError, match=f"{type(network).__name__} cannot be exported as"):
+        vidhub.export(network, torch.randn(2, 3), tmp_path / "a.pt2")
     assert not list(tmp_path.iterdir())
 
 

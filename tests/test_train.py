@@ -141,16 +141,16 @@ def test_killed_at_any_moment_and_resumed_ends_alike(root, run, tmp_path):
 
 @pytest.mark.parametrize("step", [1, 3, 4])
 def test_stopped_after_any_step_and_resumed_ends_alike(root, run, tmp_path, monkeypatch, step):
-    from vidhub.engine.train import _Run
+    from vidhub.engine.train import Run
 
-    original = _Run.step
+    original = Run.step
 
     def stop(self):
         if self.state.step == step:
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(_Run, "step", stop)
+    monkeypatch.setattr(Run, "step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(root, tmp_path, save_every=1, tensorboard=True)
     monkeypatch.undo()

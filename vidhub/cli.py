@@ -166,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same out")
     command.add_argument("--show", action="store_true", help="print the recipe and all its keys, and train nothing")
     command.add_argument("--recipes", action="store_true", help="list the published recipes")
+    command.add_argument(
+        "--measure-loading", action="store_true", help="tell what a run would wait for, and train nothing"
+    )
 
     command = commands.add_parser("eval", help="measure a model on a data set, or fuse the scores of several")
     command.set_defaults(run=_eval)
@@ -515,7 +518,11 @@ def _train(args: argparse.Namespace) -> int:
         print(recipe.to_yaml(all_keys=True), end="")
         return 0
     with _extra("train"):
+        from .engine.load_report import report_loading
         from .engine.train import train
+    if args.measure_loading:
+        print(report_loading(recipe))
+        return 0
     run = train(recipe, resume=args.resume)
     if int(os.environ.get("RANK", 0)) == 0:
         scores = _scores_line(run.best) if run.best else "no validation"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def train(
     if isinstance(loss, str):
         settings["loss"], loss = loss, None
     recipe = change_recipe(recipe if isinstance(recipe, Recipe) else read_recipe(recipe or ""), **settings)
-    run = _Run(recipe, model, train_set, val_set, loss, validate, collate, resume, progress)
+    run = Run(recipe, model, train_set, val_set, loss, validate, collate, resume, progress)
     while run.state.step < run.num_steps:
         run.step()
         epoch, position = divmod(run.state.step, run.epoch_length)
@@ -128,10 +129,21 @@ class _Progress:
         self.__dict__.update(state)
 
 
-class _Run:
+class Run:
     """A run: built from a recipe, then ``step``, ``validate`` and ``save`` as often as due, then ``finish``."""
 
-    def __init__(self, recipe: Recipe, model, train_set, val_set, loss, validate, collate, resume, progress):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: nn.Module | None = None,
+        train_set: Dataset | None = None,
+        val_set: Dataset | None = None,
+        loss: Loss | None = None,
+        validate: Validate | None = None,
+        collate: Callable[[list[Any]], Any] | None = None,
+        resume: bool = False,
+        progress: bool | None = None,
+    ):
         self.recipe = recipe
         self.out = Path(recipe.out)
         if list_states(self.out / "checkpoints") and not resume:
@@ -197,21 +209,20 @@ class _Run:
         if resume and load_state(self.accelerator, self.out / "checkpoints") and self.main:
             print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
         self.log = RunLog(self.out, self.state.rows, recipe.tensorboard) if self.main else None
-        self.batches = iter(
-            training_loader(
-                train_set,
-                batch_size=recipe.batch_size,
-                batches=range(self.state.step * recipe.accumulate, self.num_steps * recipe.accumulate),
-                epoch_length=self.epoch_length * recipe.accumulate,
-                seed=recipe.seed,
-                weights=weights,
-                rank=self.accelerator.process_index,
-                world_size=self.world_size,
-                workers=recipe.workers,
-                collate=collate or (prepare.collate_clips if isinstance(train_set, VideoDataset) else default_collate),
-                pin_memory=self.accelerator.device.type == "cuda",
-            )
+        self.load = partial(
+            training_loader,
+            train_set,
+            batch_size=recipe.batch_size,
+            epoch_length=self.epoch_length * recipe.accumulate,
+            seed=recipe.seed,
+            weights=weights,
+            rank=self.accelerator.process_index,
+            world_size=self.world_size,
+            collate=collate or (prepare.collate_clips if isinstance(train_set, VideoDataset) else default_collate),
+            pin_memory=self.accelerator.device.type == "cuda",
         )
+        todo = range(self.state.step * recipe.accumulate, self.num_steps * recipe.accumulate)
+        self.batches = iter(self.load(batches=todo, workers=recipe.workers))
         show = self.main and (sys.stderr.isatty() if progress is None else progress)
         self.bar = tqdm(total=self.num_steps, initial=self.state.step, unit="step", disable=not show)
         self.evaluation: Evaluation | None = None
