@@ -2,72 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
-from peers import allow_mmaction2, serve
+from peers import allow_mmaction2, randomise_norms, serve_networks
+from torch import Tensor
+
+allow_mmaction2()
+
+import mmaction  # noqa: E402
+from mmaction.registry import MODELS  # noqa: E402
+from mmaction.utils import register_all_modules  # noqa: E402
+from mmengine import Config  # noqa: E402
+
+CONFIGS = Path(mmaction.__file__).parent / ".mim" / "configs"
 
 
-def randomise(model: torch.nn.Module) -> None:
-    """Statistics and scales of norms as after training, so that no part of a network is switched off."""
-    generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            for tensor, low, high in ((module.running_var, 0.5, 1.5), (module.weight.data, 0.5, 1.0)):
-                tensor.uniform_(low, high, generator=generator)
-            for tensor in (module.running_mean, module.bias.data):
-                tensor.normal_(0, 0.1, generator=generator)
+def build(config: str) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
+    settings = Config.fromfile(CONFIGS / config).model
+    for part in (settings, settings.get("backbone", {})):  # nothing is downloaded
+        part.pop("init_cfg", None)
+        if part.get("pretrained"):
+            part["pretrained"] = None
+    model = MODELS.build(settings).eval()
+    randomise_norms(model)
+    state = model.state_dict()
+    if settings.get("backbone", {}).get("type") == "X3D":
+        # its published weights have no norm there, so that it does nothing
+        norm = model.backbone.layer1[0].downsample.bn
+        norm.reset_running_stats(), norm.reset_parameters()
+        state = {name: value for name, value in state.items() if "layer1.0.downsample.bn" not in name}
 
+    def forward(x: Tensor) -> Tensor:
+        if settings.type == "BMN":
+            return model._forward(x)[0]
+        features, options = model.extract_feat(x, test_mode=True)
+        return model.cls_head(features, **options)
 
-def main() -> None:
-    allow_mmaction2()
-    import mmaction
-    from mmaction.registry import MODELS
-    from mmaction.utils import register_all_modules
-    from mmengine import Config
-
-    register_all_modules()
-    configs = Path(mmaction.__file__).parent / ".mim" / "configs"
-    now = {}
-
-    def build(config: str, path: str) -> str:
-        torch.manual_seed(0)
-        settings = Config.fromfile(configs / config).model
-        for part in (settings, settings.get("backbone", {})):  # nothing is downloaded
-            part.pop("init_cfg", None)
-            if part.get("pretrained"):
-                part["pretrained"] = None
-        now["model"] = MODELS.build(settings).eval()
-        randomise(now["model"])
-        state = now["model"].state_dict()
-        if (
-            settings.get("backbone", {}).get("type") == "X3D"
-        ):  # its published weights have no norm there, so that it does nothing
-            norm = now["model"].backbone.layer1[0].downsample.bn
-            norm.reset_running_stats(), norm.reset_parameters()
-            state = {name: value for name, value in state.items() if "layer1.0.downsample.bn" not in name}
-        torch.save({"state_dict": state}, path)
-        return mmaction.__version__
-
-    def load(path: str, kind: str) -> None:
-        now["input"], now["kind"] = torch.from_numpy(np.load(path)), kind
-
-    @torch.inference_mode()
-    def forward() -> None:
-        model, x = now["model"], now["input"]
-        if now["kind"] == "features":
-            now["output"] = model._forward(x)[0]
-        else:
-            features, options = model.extract_feat(x, test_mode=True)
-            now["output"] = model.cls_head(features, **options)
-
-    def save(path: str) -> list:
-        np.save(path, now["output"].float().numpy())
-        return list(now["output"].shape)
-
-    serve({"build": build, "load": load, "forward": forward, "save": save})
+    return {"state_dict": state}, forward
 
 
 if __name__ == "__main__":
-    main()
+    register_all_modules()
+    serve_networks({"MMAction2": mmaction.__version__}, lambda peer, name: build(name))

@@ -35,6 +35,45 @@ def allow_mmaction2() -> None:
     sys.modules[missing.__name__] = missing
 
 
+def randomise_norms(model: Any) -> None:
+    """Statistics and scales of batch norms as after training, so that no part of a network is switched off."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            for tensor, low, high in ((module.running_var, 0.5, 1.5), (module.weight.data, 0.5, 1.0)):
+                tensor.uniform_(low, high, generator=generator)
+            for tensor in (module.running_mean, module.bias.data):
+                tensor.normal_(0, 0.1, generator=generator)
+
+
+def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[Any, Callable]]) -> None:
+    """Serve the networks of some packages; ``build(package, name)`` gives what to save as weights, and a function."""
+    import numpy as np
+    import torch
+
+    now = {}
+
+    def make(peer: str, name: str, path: str) -> None:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            weights, now["forward"] = build(peer, name)
+        torch.save(weights, path)
+
+    def load(path: str) -> None:
+        now["input"] = torch.from_numpy(np.load(path))
+
+    @torch.inference_mode()
+    def forward() -> None:
+        now["output"] = now["forward"](now["input"])
+
+    def save(path: str) -> None:
+        np.save(path, now["output"].float().numpy())
+
+    serve({"available": lambda: versions, "build": make, "load": load, "forward": forward, "save": save})
+
+
 class Peer:
     """A worker script that runs under another environment's Python."""
 
