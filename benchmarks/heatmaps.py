@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import Peer, compare
+from peers import Peer, Row, compare
 
 from vidhub.transforms.heatmaps import joint_heatmaps, limb_heatmaps
 
@@ -23,6 +23,37 @@ PERSON = np.array(  # COCO's joints of somebody upright, in a picture of 1 x 1: 
 ).T
 
 
+def measure(python: str, persons: int = 2, frames: int = 48, side: int = 64, rounds: int = 15) -> list[Row]:
+    """Joints and limbs, drawn on one thread; prints by how much the heatmaps differ."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    g = np.random.default_rng(0)
+    moved = g.normal(0, 0.04, (persons, frames, 17, 2)) + g.uniform(-0.15, 0.15, (persons, 1, 1, 2))
+    keypoints = ((PERSON + moved) * side).astype(np.float32)
+    scores = g.uniform(0.1, 1, keypoints.shape[:-1]).astype(np.float32)
+    points, values, size = torch.from_numpy(keypoints), torch.from_numpy(scores), (side, side)
+    rows = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Peer(python, Path(__file__).with_name("heatmaps_mmaction2.py")) as peer,
+    ):
+        np.save(f"{folder}/keypoint.npy", keypoints)
+        np.save(f"{folder}/keypoint_score.npy", scores)
+        _, (limbs,) = peer.run("load", folder=folder, size=side)
+        cases = {
+            "keypoint": lambda: joint_heatmaps(points, values, size=size),
+            "limb": lambda: limb_heatmaps(points, values, limbs=limbs, size=size),
+        }
+        for kind, draw in cases.items():
+            what = f"{kind} heatmaps {tuple(draw().shape)}"
+            rows.append(compare(what, "MMAction2", draw, lambda kind=kind: peer.run("draw", kind=kind)[0], rounds))
+            peer.run("save", path=f"{folder}/drawn.npy")
+            theirs = torch.from_numpy(np.load(f"{folder}/drawn.npy")).transpose(0, 1)
+            print(f"{'':40} largest difference {(draw() - theirs).abs().max():.1e}")
+    torch.set_num_threads(threads)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mmaction2", metavar="PYTHON", required=True)
@@ -30,35 +61,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--size", type=int, default=64)
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    g = np.random.default_rng(0)
-    moved = g.normal(0, 0.04, (args.persons, args.frames, 17, 2)) + g.uniform(-0.15, 0.15, (args.persons, 1, 1, 2))
-    keypoints = ((PERSON + moved) * args.size).astype(np.float32)
-    scores = g.uniform(0.1, 1, keypoints.shape[:-1]).astype(np.float32)
-    points, values = torch.from_numpy(keypoints), torch.from_numpy(scores)
-    size = (args.size, args.size)
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Peer(args.mmaction2, Path(__file__).with_name("heatmaps_mmaction2.py")) as peer,
-    ):
-        np.save(f"{folder}/keypoint.npy", keypoints)
-        np.save(f"{folder}/keypoint_score.npy", scores)
-        _, (limbs,) = peer.run("load", folder=folder, size=args.size)
-        cases = {
-            "keypoint": lambda: joint_heatmaps(points, values, size=size),
-            "limb": lambda: limb_heatmaps(points, values, limbs=limbs, size=size),
-        }
-        for kind, draw in cases.items():
-            compare(
-                f"{kind} heatmaps {tuple(draw().shape)}",
-                "MMAction2",
-                draw,
-                lambda kind=kind: peer.run("draw", kind=kind)[0],
-            )
-            peer.run("save", path=f"{folder}/drawn.npy")
-            theirs = torch.from_numpy(np.load(f"{folder}/drawn.npy")).transpose(0, 1)
-            print(f"{'':40} largest difference {(draw() - theirs).abs().max():.1e}")
+    measure(args.mmaction2, args.persons, args.frames, args.size)
 
 
 if __name__ == "__main__":

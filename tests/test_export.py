@@ -87,6 +87,10 @@ NETWORKS = {
 }
 
 
+QUICK = ("slowonly", "tsm", "vit3d", "uniformer", "st-gcn++", "i3d non-local gaussian", "bmn", "slowonly with boxes")
+FAMILIES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in NETWORKS]
+
+
 @pytest.fixture
 def shallow(monkeypatch):
     """ResNets of one block a stage."""
@@ -95,7 +99,7 @@ def shallow(monkeypatch):
 
 
 @pytest.mark.usefixtures("shallow")
-@pytest.mark.parametrize("family", NETWORKS)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
 def test_any_batch_gives_the_network_s_outputs(family, suffix, tmp_path):
     name, arguments, view = NETWORKS[family]

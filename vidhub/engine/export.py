@@ -141,9 +141,12 @@ def _write(network: _Flat, inputs: tuple[Tensor, ...], outputs: Sequence[str], p
         )
         size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
         onnx.save(path, external_data=size > _LARGEST_ONNX)
-    except Exception as error:  # of whatever kind the exporters raise
+    except Exception as raised:  # of whatever kind the exporters raise
+        error = raised
+        while cause := error.__cause__ or error.__context__:  # the exporters wrap what went wrong in advice
+            error = cause
         reason = in_one_line(error)
-        raise InputError(f"{_name(network.model)} cannot be exported as {path.suffix}: {reason[:300]}.") from error
+        raise InputError(f"{_name(network.model)} cannot be exported as {path.suffix}: {reason[:300]}.") from raised
 
 
 def _name(model: nn.Module) -> str:

@@ -44,8 +44,10 @@ def local_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, window: int) 
     distance = torch.arange(block + 2 * reach, device=q.device) - torch.arange(block, device=q.device)[:, None]
     # every step may see itself: one outside the video has nothing else
     allowed = ((distance >= 0) & (distance <= 2 * reach) & known) | (distance == reach)
-    x = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed.expand(batch, heads, -1, -1, -1))
-    return x.flatten(2, 3)[:, :, :steps]
+    allowed = allowed.expand(batch, heads, -1, -1, -1)
+    q, k, v, allowed = (x.flatten(1, 2) for x in (q, k, v, allowed))
+    x = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+    return x.unflatten(1, (heads, blocks)).flatten(2, 3)[:, :, :steps]
 
 
 class ConvAttention(nn.Module):

@@ -43,7 +43,8 @@ class BankAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, bank: Tensor) -> Tensor:
-        gathered = F.scaled_dot_product_attention(self.q(x)[:, None], self.k(bank), self.v(bank))[:, 0]
+        q, k, v = self.q(x)[:, None, None], self.k(bank)[:, None], self.v(bank)[:, None]  # one head, one query
+        gathered = F.scaled_dot_product_attention(q, k, v)[:, 0, 0]
         return x + self.dropout(self.proj(F.relu(self.norm(gathered))))
 
 

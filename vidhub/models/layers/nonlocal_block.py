@@ -42,6 +42,7 @@ class NonLocal(nn.Module):
             y = (query @ key / key.shape[-1]) @ value
         else:
             scale = query.shape[-1] ** -0.5 if self.scale and self.mode == "embedded_gaussian" else 1.0
-            y = F.scaled_dot_product_attention(query, key.transpose(1, 2), value, scale=scale)
+            q, k, v = query[:, None], key.transpose(1, 2)[:, None], value[:, None]  # one head
+            y = F.scaled_dot_product_attention(q, k, v, scale=scale).squeeze(1)
         y = y.transpose(1, 2).unflatten(2, x.shape[2:])
         return x + self.bn(self.out(y))
