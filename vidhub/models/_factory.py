@@ -15,6 +15,7 @@ from ..weights.types import AnyConfig, DataConfig, SegmentConfig, SkeletonConfig
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
+from ._late_init import LateInit
 from ._registry import entry_point
 
 # what most published 3D networks take; for architectures of which no weights are published
@@ -55,12 +56,19 @@ def create_model(
         WeightsError: the weights cannot be had, or are not this network's.
         InputError: an argument that the network does not take.
     """
+    with LateInit():
+        model = _create(name, pretrained, checkpoint_path, progress, kwargs)
+    return FeatureExtractor(model, out_indices) if features_only else model
+
+
+def _create(
+    name: str, pretrained: bool | str, checkpoint_path: str | Path | None, progress: bool, kwargs: dict[str, Any]
+) -> nn.Module:
     if name.startswith(("hf-hub:", "local-dir:")):
         from ._hub import load_from_hub, load_local
 
         source, address = name.split(":", 1)
-        model = load_from_hub(address, **kwargs) if source == "hf-hub" else load_local(address, **kwargs)
-        return FeatureExtractor(model, out_indices) if features_only else model
+        return load_from_hub(address, **kwargs) if source == "hf-hub" else load_local(address, **kwargs)
 
     arch, _, tag = name.partition(".")
     build = entry_point(arch)
@@ -96,8 +104,7 @@ def create_model(
         model.weights = weights
     if weights and (model.weights or checkpoint_path) and model.num_classes == weights.num_classes:
         model.labels = weights.labels
-    model.eval()
-    return FeatureExtractor(model, out_indices) if features_only else model
+    return model.eval()
 
 
 def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:

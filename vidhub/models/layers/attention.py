@@ -124,6 +124,6 @@ def init_transformer(model: nn.Module) -> None:
     """Linear layers of standard deviation 0.02 without bias, as all vision transformers start."""
     for m in model.modules():
         if isinstance(m, nn.Linear):
-            nn.init.trunc_normal_(m.weight, std=0.02)
+            nn.init.normal_(m.weight, std=0.02)  # often truncated at 2, which is a hundred deviations off
             if m.bias is not None:
                 nn.init.zeros_(m.bias)
