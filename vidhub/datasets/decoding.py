@@ -14,6 +14,9 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import VideoError
 
+# from this version on PyAV shares each conversion between all cores, which takes longer than to do it on one
+_ON_ONE_CORE = {"threads": 1} if int(av.__version__.partition(".")[0]) >= 17 else {}
+
 
 def silence() -> None:
     """Take FFmpeg's messages away from Python again, as PyAV has it unless told otherwise.
@@ -82,7 +85,7 @@ def decode(stream: Any, packets: Iterator[av.Packet], errors: list[Exception]) -
 def to_rgb(reformatter: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
     """(height, width, 3) uint8, scaled to ``size``."""
     height, width = size
-    return reformatter.reformat(frame, width=width, height=height, format="rgb24").to_ndarray()
+    return reformatter.reformat(frame, width=width, height=height, format="rgb24", **_ON_ONE_CORE).to_ndarray()
 
 
 class Turn(NamedTuple):
@@ -98,7 +101,7 @@ class Turn(NamedTuple):
         """As the display matrix of ``frame`` asks, to the nearest quarter turn."""
         # PyAV ties a frame and its side data into a cycle, so that a frame asked for it lives on until the collector
         # comes round. A thumbnail keeps that from holding on to full pictures.
-        thumbnail = VideoReformatter().reformat(frame, width=16, height=16, format="gray")
+        thumbnail = VideoReformatter().reformat(frame, width=16, height=16, format="gray", **_ON_ONE_CORE)
         for side_data in thumbnail.side_data:
             if str(getattr(side_data.type, "name", side_data.type)) == "DISPLAYMATRIX":
                 a, b, _, c, d = struct.unpack("=5i", bytes(side_data)[:20])

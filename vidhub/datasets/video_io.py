@@ -40,6 +40,11 @@ _PLAIN_CODECS = _INTRA_CODECS | {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "li
 _TIMED_CONTAINERS = ("mov,", "matroska,")
 _NOT_CODED = 16  # bytes; MPEG-4 packets below this may say "nothing changed" and give no frame
 
+# Codecs of which even small pictures take a decoder longer than its threads take to hand them round.
+_HEAVY_CODECS = _PLAIN_CODECS - _INTRA_CODECS
+_LARGE_PICTURE = 500_000  # pixels; threads pay off with any codec
+_MOST_THREADS = 16
+
 _WORTH_SEEKING = 8  # frames; a jump over fewer costs more than decoding through them
 
 
@@ -52,7 +57,7 @@ class VideoReader:
             frame images (paths, or functions that open one as a binary file), uint8 array of shape (T, H, W, 3) or
             uint8 tensor of shape (T, 3, H, W) or (T, H, W, 3).
         fps: frames a second of image folders, arrays and tensors, which have no clock of their own.
-        threads: decoding threads; 0 takes one per core.
+        threads: decoding threads; 0 takes as many as pay off: two per core, or one alone where pictures are cheap.
 
     Frames are upright: rotation and mirroring stored in the file are applied. Pixels are not stretched where the file
     declares them oblong. Should the picture size change on the way, later frames are scaled to the size of the first.
@@ -120,7 +125,8 @@ class VideoReader:
                 pixel the resize of the transforms. Leave it out where scores must match published ones.
 
         Returns:
-            RGB tensor of shape (T, 3, H, W), uint8.
+            RGB tensor of shape (T, 3, H, W), uint8; in memory, as decoders give them, the channels of a pixel lie
+            together.
 
         Raises:
             InputError: an index is negative, too large or no integer, or ``size`` is malformed.
@@ -190,11 +196,20 @@ class VideoReader:
         if self._closed:
             raise InputError("this VideoReader is closed; open the video again.")
         ordered, places = np.unique(wanted, return_inverse=True)
-        pixels = np.empty((len(ordered), 3, *size), np.uint8)
-        for picture, rgb in zip(pixels, self._source.pictures(ordered.tolist(), size), strict=True):
-            picture[:] = rgb.transpose(2, 0, 1)  # torch's copy would wake all cores
-        frames = torch.from_numpy(pixels)
-        return frames if np.array_equal(ordered, wanted) else frames[torch.from_numpy(places)]
+        pixels = np.empty((len(wanted), *size, 3), np.uint8)
+        pictures = self._source.pictures(ordered.tolist(), size)
+        for picture, at in zip(pictures, _positions_of(places, len(ordered)), strict=True):
+            for place in at:
+                pixels[place] = picture
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _positions_of(values: np.ndarray, count: int) -> list[list[int]]:
+    """Where each of the numbers 0 to ``count - 1`` stands in ``values``."""
+    found = [[] for _ in range(count)]
+    for position, value in enumerate(values.tolist()):
+        found[value].append(position)
+    return found
 
 
 def _target_size(size: Any, full: tuple[int, int]) -> tuple[int, int]:
@@ -523,7 +538,7 @@ class _File:
         self._container = open_container(self._media, self.name)
         self._stream = video_stream(self._container, self.name)
         self._stream.codec_context.thread_type = self._threading
-        self._stream.codec_context.thread_count = self._threads
+        self._stream.codec_context.thread_count = self._threads or _threads_for(self._stream.codec_context)
 
     def _shut(self) -> None:
         self._forget_position()
@@ -542,6 +557,12 @@ class _File:
         packets = _noting_keys(packets_of(self._container, self._stream), keys)
         pts = [frame.pts for frame in decode(self._stream, packets, errors)]
         return _Index(pts, _entries(pts, keys)), bool(errors)
+
+
+def _threads_for(codec: Any) -> int:
+    """How many decode fastest. They wait for each other, so that more than there are cores keep all of these busy."""
+    heavy = codec.name in _HEAVY_CODECS or codec.width * codec.height >= _LARGE_PICTURE
+    return min(2 * (os.cpu_count() or 1), _MOST_THREADS) if heavy else 1
 
 
 def _is_empty(media: str | BinaryIO) -> bool:
