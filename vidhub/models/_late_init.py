@@ -40,6 +40,8 @@ class LateInit(TorchFunctionMode):
         if func in _BLIND or getattr(func, "__name__", "") == "__get__":  # of shape, dtype, data, ...
             return func(*args, **kwargs)
         target = args[0] if args else kwargs.get("tensor")
+        if func in _FILLS and isinstance(target, Tensor) and not target.numel():
+            return target  # PyTorch warns of it: a classifier of no classes
         if isinstance(target, Tensor) and _is_large_and_whole(target):
             if func in _FILLS and kwargs.get("generator") is None:
                 self.late.pop(_place(target), None)  # to the end of the order
