@@ -4,10 +4,14 @@ import os
 import tempfile
 
 import pytest
+from hypothesis import settings
 from servers import HubServer
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: they must not all use every core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("vidhub", deadline=None)  # a busy machine is no failure
+settings.load_profile("vidhub")
 
 _HUB = HubServer().__enter__()
 _FOLDER = tempfile.TemporaryDirectory()

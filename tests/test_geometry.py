@@ -355,7 +355,7 @@ def inside(box, size):
 
 
 @given(sizes, sizes, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_boxes_of_crops(size, part, generator):
     part = (min(size[0], part[0]), min(size[1], part[1]))
     boxes = [center_box(size, part), *five_boxes(size, part), random_box(size, part, generator=generator)]
@@ -368,7 +368,7 @@ def test_boxes_of_crops(size, part, generator):
 
 
 @given(sizes, st.integers(1, 300), st.integers(1, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_fit_size(size, short, long):
     assert min(fit_size(size, short=short)) == short
     assert max(fit_size(size, long=long)) == long
@@ -379,7 +379,7 @@ def test_fit_size(size, short, long):
 
 
 @given(sizes, sizes, st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_resize_keeps_dtype_range_and_mean(old, new, floats):
     video = torch.randint(0, 256, (2, 3, *old), dtype=torch.uint8)
     if floats:
@@ -404,7 +404,7 @@ def test_resize_in_parts_is_resize_of_each():
 
 
 @given(sizes, seeds, st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_boxes_follow_the_picture(size, generator, mirrored):
     """A box drawn as bright pixels and one followed by arithmetic agree after crop and flip, and can be undone."""
     height, width = size
@@ -457,7 +457,7 @@ def test_colour_changes_are_alike_in_all_frames(change):
 
 
 @given(sizes, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_random_erasing(size, generator):
     video = torch.zeros(3, 4, *size)
     out = random_erasing(video, generator=generator)

@@ -45,7 +45,7 @@ def videomae():
 
 
 @given(st.integers(1, 8), st.integers(2, 14), st.integers(2, 14), st.floats(0.1, 0.9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_tubes_hide_the_same_places_in_all_frames(time, height, width, ratio):
     count = round(ratio * height * width)
     if not 0 < count < height * width:
@@ -56,7 +56,7 @@ def test_tubes_hide_the_same_places_in_all_frames(time, height, width, ratio):
 
 
 @given(st.integers(1, 8), st.integers(2, 14), st.integers(2, 14), st.floats(0.05, 0.95))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_cuboids_hide_their_share(time, height, width, ratio):
     mask = cube_mask(2, (time, height, width), ratio, generator())
     assert (mask.sum((1, 2, 3)) == round(ratio * time * height * width)).all()

@@ -235,7 +235,7 @@ def valid(clips, shape, num_frames):
 
 
 @given(frames, lengths, strides, counts, st.sampled_from(["loop", "repeat_last"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_uniform_clips(num_frames, length, stride, count, out_of_bounds):
     clips = uniform_clips(num_frames, length, stride, count, out_of_bounds=out_of_bounds)
     valid(clips, (count, length), num_frames)
@@ -250,7 +250,7 @@ def test_uniform_clips(num_frames, length, stride, count, out_of_bounds):
 
 
 @given(frames, lengths, strides, counts, st.floats(5, 120), st.floats(5, 120), seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_clips_at_a_rate(num_frames, length, stride, count, fps, target_fps, generator):
     rates = {"fps": fps, "target_fps": target_fps}
     valid(uniform_clips(num_frames, length, stride, count, **rates), (count, length), num_frames)
@@ -260,7 +260,7 @@ def test_clips_at_a_rate(num_frames, length, stride, count, fps, target_fps, gen
 
 
 @given(frames, lengths, strides, counts, st.booleans(), st.booleans(), seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_clips(num_frames, length, stride, count, keep_tail, padded, generator):
     clips = random_clips(
         num_frames, length, stride, count, keep_tail=keep_tail, padded_span=padded, generator=generator
@@ -282,7 +282,7 @@ def test_random_clips_reach_every_start():
 
 
 @given(frames, counts, strides, counts, st.integers(1, 100), counts, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_dense_clips(num_frames, length, stride, count, window, positions, generator):
     clips = dense_clips(num_frames, length, stride, count, window=window, num_positions=positions)
     valid(clips, (positions * count, length), num_frames)
@@ -291,7 +291,7 @@ def test_dense_clips(num_frames, length, stride, count, window, positions, gener
 
 
 @given(frames, lengths, counts, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_frames_over_the_whole_video(num_frames, length, count, generator):
     for clips in (segment_frames(num_frames, length, count), uniform_frames(num_frames, length, count)):
         valid(clips, (count, length), num_frames)
@@ -311,7 +311,7 @@ def test_frames_over_the_whole_video(num_frames, length, count, generator):
 
 
 @given(st.lists(st.floats(0, 500), min_size=1, max_size=5), lengths, strides, frames, st.booleans(), seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_clips_around(centres, length, stride, stop, jitter, generator):
     clips = clips_around(centres, length, stride, stop=stop, jitter=jitter, generator=generator)
     valid(clips, (len(centres), length), stop)
@@ -319,7 +319,7 @@ def test_clips_around(centres, length, stride, stop, jitter, generator):
 
 
 @given(st.floats(0.1, 100), st.floats(0.1, 20), st.floats(0.1, 20), counts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_clip_times(duration, length, stride, count):
     strided, even = strided_clip_times(duration, length, stride), even_clip_times(duration, length, count)
     assert len(even) == count

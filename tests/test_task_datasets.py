@@ -216,7 +216,7 @@ plain = st.recursive(
 arrays = hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(max_dims=3, min_side=0, max_side=3))
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=plain, array=arrays, protocol=st.integers(0, 5))
 def test_pickles_of_plain_values_and_arrays_are_read(tmp_path, value, array, protocol):
     content = pickle.dumps([value, array, np.float32(0.5)], protocol)
@@ -379,7 +379,7 @@ def test_json_of_another_layout(tmp_path):
 times = st.lists(st.tuples(*[st.floats(0, 1e4, allow_nan=False)] * 2).map(sorted), max_size=5)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(videos=st.dictionaries(st.text("abc_-", min_size=1), times, max_size=4))
 def test_both_layouts_of_segments_say_the_same(tmp_path, videos):
     content = {
@@ -523,7 +523,7 @@ def test_bad_ava_rows_have_their_line(tmp_path, line, reason):
         read_ava_rows(path)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from("AB"), st.integers(900, 903), st.integers(0, 2), st.integers(1, 80)), max_size=20

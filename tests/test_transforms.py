@@ -47,7 +47,7 @@ def test_examples():
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.sampling)
 @given(num_frames=st.integers(1, 200), views=st.sampled_from([None, "one", "test", 3, (2, 3), (1, 10)]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_video_gives_clips_of_the_right_shape(config, num_frames, views):
     transform = create_transform(config, views=views)
     indices = transform.frame_indices(num_frames, fps=25.0)

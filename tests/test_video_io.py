@@ -102,7 +102,7 @@ def test_any_order_of_any_frames(collection, name):
     expected = media.plain_decode(collection(name))
     with VideoReader(collection(name)) as reader:
 
-        @settings(max_examples=30, deadline=None, database=None)
+        @settings(max_examples=30, database=None)
         @given(st.lists(st.integers(0, len(expected) - 1), min_size=1, max_size=6))
         def check(indices):
             assert same(reader.get_frames(indices), expected, indices)

@@ -83,8 +83,8 @@ class S3D(Recognizer):
         self.layer2 = inception_stage(nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)), 192, LAYER2)
         self.layer3 = inception_stage(nn.MaxPool3d(3, 2, 1), 480, LAYER3)
         self.layer4 = inception_stage(nn.MaxPool3d(2), 832, LAYER4)
-        # the poolings over time leave one frame of 6, but of 5 to 7 PyTorch's kernels for CPUs with AVX-512 (2.13, 2.14)
-        # make a wrong gradient for the stem's convolution over time, and write beyond their memory
+        # the poolings over time leave one frame of 6, but of 5 to 7 PyTorch's kernels for CPUs with AVX-512 (seen in
+        # 2.13 and 2.14) make a wrong gradient for the stem's convolution over time, and write beyond their memory
         self.min_frames = 8
         shapes = ((64, (2, 2)), (192, (2, 4)), (480, (2, 8)), (832, (4, 16)), (1024, (8, 32)))
         self.feature_info = [
