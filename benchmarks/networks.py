@@ -1,6 +1,9 @@
-"""Forward passes against other packages', of the same weights on the same input: float32, one view, outputs compared.
+"""Forward passes, or steps of training, against other packages', of the same weights on the same input.
 
-python benchmarks/networks.py --mmaction2 PATH/bin/python --peers PATH/bin/python [--only x3d ...]
+One view, outputs compared. The others run in float32 on a CPU; on a GPU in mixed precision where ours run in bfloat16.
+
+    python benchmarks/networks.py --mmaction2 PATH/bin/python --peers PATH/bin/python [--only x3d ...]
+    python benchmarks/networks.py --mmaction2 PATH/bin/python --form compiled --dtype bfloat16 --device cuda [--train]
 """
 
 from __future__ import annotations
@@ -8,13 +11,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from functools import partial
+import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from peers import Peer, Row, compare
+from peers import Peer, Row, compare, synchronize, train_step
+from torch.utils.flop_counter import FlopCounterMode
 
 import vidhub
 
@@ -90,52 +94,111 @@ CASES = [
 ]
 
 
+class Way(NamedTuple):
+    """How the networks run."""
+
+    form: str = "fast"
+    dtype: str = "float32"  # of our weights, or in training of mixed precision
+    device: str = "cpu"
+    train: bool = False
+
+
 def measure(
-    mmaction2: str | None,
-    peers: str | None,
-    only: list[str] | None = None,
-    rounds: int = 7,
-    form: str = "fast",
+    mmaction2: str | None, peers: str | None, way: Way, only: list[str] | None = None, rounds: int = 7
 ) -> list[Row]:
     """A row for each network whose name has one of ``only`` in it.
 
     Args:
         mmaction2, peers: Python of the environment with MMAction2, and of that with any of the other packages.
-        form: of our networks: plain, fast or compiled.
     """
     cases = [case for case in CASES if not only or any(text in case.name for text in only)]
+    cases = [case for case in cases if not (way.train and case.name == "bmn")]  # which is no classifier
     rows = []
     for script, python in (("networks_mmaction2.py", mmaction2), ("networks_peers.py", peers)):
         here = [case for case in cases if (case.peer == "MMAction2") == (python is mmaction2)]
         if python is None:
             continue
-        with Peer(python, Path(__file__).with_name(script)) as peer, torch.inference_mode():
+        with Peer(python, Path(__file__).with_name(script)) as peer:
             versions = peer.run("available")[1]
-            rows += [_measure_one(peer, case, rounds, form) for case in here if case.peer in versions]
+            rows += [_measure_one(peer, case, rounds, way) for case in here if case.peer in versions]
     for name in dict.fromkeys(case.peer for case in cases):
         if name not in {row.peer for row in rows}:
             print(f"skipped: {name} is not in an environment that was named")
     return rows
 
 
-def _measure_one(peer: Peer, case: Case, rounds: int, form: str) -> Row:
+def _measure_one(peer: Peer, case: Case, rounds: int, way: Way) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         weights, given, found = (f"{folder}/{name}" for name in ("weights.pth", "input.npy", "output.npy"))
         peer.run("build", peer=case.peer, name=case.theirs, path=weights)
-        model = vidhub.create_model(case.name, checkpoint_path=weights)
+        model = vidhub.create_model(case.name, checkpoint_path=weights).to(way.device)
         x = torch.randn(case.ours, generator=torch.Generator().manual_seed(0))
         frames_first = case.theirs_shape[1:3] == case.ours[2:0:-1]
         np.save(given, x.transpose(1, 2).numpy() if frames_first else x.reshape(case.theirs_shape).numpy())
-        peer.run("load", path=given)
-        if form != "plain":
-            model = vidhub.optimize(model, x, compile=form == "compiled")
-        row = compare(case.name, case.peer, partial(model, x), lambda: peer.run("forward")[0], rounds)
+        peer.run("load", path=given, device=way.device, dtype=way.dtype)
+        x = x.to(way.device)
+        if way.train:
+            return _compare_training(peer, case, model, x, rounds, way)
+        floor = _floor(model, x, way)
+        dtype = getattr(torch, way.dtype)
+        if way.form != "plain":
+            model = vidhub.optimize(model, x, dtype=dtype, compile=way.form == "compiled")
+        model.eval()
+
+        @torch.inference_mode()
+        def forward() -> Any:
+            output = model(x)
+            synchronize(x.device)
+            return output
+
+        row = compare(case.name, case.peer, forward, lambda: peer.run("forward")[0], rounds)
         peer.run("save", path=found)
-        output, theirs = model(x), torch.from_numpy(np.load(found))
-    output = output[0] if isinstance(output, tuple) else output
+        output, theirs = forward(), torch.from_numpy(np.load(found))
+    output = (output[0] if isinstance(output, tuple) else output).cpu()
     error = (output - theirs).square().mean().sqrt() / theirs.square().mean().sqrt()
-    print(f"{'':40} outputs differ by {error:.1e} of their rms", flush=True)
+    print(f"{'':40} outputs differ by {error:.1e} of their rms; {row.ours / floor:.1f} x the floor", flush=True)
     return row
+
+
+def _compare_training(peer: Peer, case: Case, model: torch.nn.Module, x: torch.Tensor, rounds: int, way: Way) -> Row:
+    """As ``vidhub.train`` does it: channels last, mixed precision unless float32."""
+    layouts, state = {4: torch.channels_last, 5: torch.channels_last_3d}, {}
+    for weight in model.parameters():
+        weight.data = weight.data.to(memory_format=layouts.get(weight.ndim, torch.contiguous_format))
+    if way.form == "compiled":
+        model.compile()
+    mixed = torch.autocast(way.device, getattr(torch, way.dtype), enabled=way.dtype != "float32")
+
+    def forward() -> torch.Tensor:
+        with mixed:
+            return model(x)
+
+    def step() -> None:
+        train_step(state, model, forward)
+
+    return compare(f"{case.name}, a step", case.peer, step, lambda: peer.run("train")[0], rounds)
+
+
+def _floor(model: torch.nn.Module, x: torch.Tensor, way: Way) -> float:
+    """Milliseconds that the network's convolutions and products take at the speed of a large product of matrices."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(x)
+    dtype, size = getattr(torch, way.dtype), 4096 if way.device == "cuda" else 1024
+    a = torch.randn(size, size, device=way.device).to(dtype)
+    row = []
+    for _ in range(5):
+        synchronize(x.device)
+        started = time.perf_counter()
+        a @ a
+        synchronize(x.device)
+        row.append(time.perf_counter() - started)
+    return 1000 * counter.get_total_flops() / (2 * size**3 / min(row))
+
+
+def add_ways(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--form", choices=FORMS, default="fast", help=FORMS_HELP)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of ours (%(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
 
 
 def main() -> None:
@@ -144,9 +207,11 @@ def main() -> None:
     parser.add_argument("--peers", metavar="PYTHON", help="of an environment with torchvision, PyTorchVideo, ...")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="networks with one of these in their names")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--form", choices=FORMS, default="fast", help=FORMS_HELP)
+    parser.add_argument("--train", action="store_true", help="steps of training, not forward passes")
+    add_ways(parser)
     args = parser.parse_args()
-    ratios = [row.ratio for row in measure(args.mmaction2, args.peers, args.only, args.rounds, args.form)]
+    way = Way(args.form, args.dtype, args.device, args.train)
+    ratios = [row.ratio for row in measure(args.mmaction2, args.peers, way, args.only, args.rounds)]
     if ratios:
         print(f"\ngeometric mean {statistics.geometric_mean(ratios):.2f} x, least {min(ratios):.2f} x")
 

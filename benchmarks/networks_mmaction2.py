@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from peers import allow_mmaction2, randomise_norms, serve_networks
-from torch import Tensor
+from torch import Tensor, nn
 
 allow_mmaction2()
 
@@ -18,7 +18,7 @@ from mmengine import Config  # noqa: E402
 CONFIGS = Path(mmaction.__file__).parent / ".mim" / "configs"
 
 
-def build(config: str) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
+def build(config: str) -> tuple[nn.Module, dict[str, Tensor], Callable[[Tensor], Tensor]]:
     settings = Config.fromfile(CONFIGS / config).model
     for part in (settings, settings.get("backbone", {})):  # nothing is downloaded
         part.pop("init_cfg", None)
@@ -39,7 +39,7 @@ def build(config: str) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
         features, options = model.extract_feat(x, test_mode=True)
         return model.cls_head(features, **options)
 
-    return {"state_dict": state}, forward
+    return model, {"state_dict": state}, forward
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ def from_transformers(name: str) -> tuple[torch.nn.Module, Callable]:
 MAKERS = {"torchvision": from_torchvision, "PyTorchVideo": from_pytorchvideo, "transformers": from_transformers}
 
 
-def build(peer: str, name: str) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
+def build(peer: str, name: str) -> tuple[torch.nn.Module, dict[str, Tensor], Callable[[Tensor], Tensor]]:
     model, forward = MAKERS[peer](name)
     model.eval()
     randomise_norms(model)
-    return model.state_dict(), forward
+    return model, model.state_dict(), forward
 
 
 def versions() -> dict[str, str]:

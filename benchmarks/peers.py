@@ -48,8 +48,11 @@ def randomise_norms(model: Any) -> None:
                 tensor.normal_(0, 0.1, generator=generator)
 
 
-def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[Any, Callable]]) -> None:
-    """Serve the networks of some packages; ``build(package, name)`` gives what to save as weights, and a function."""
+def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[Any, Any, Callable]]) -> None:
+    """Serve the networks of some packages; ``build(package, name)`` gives one, its weights, and what runs it.
+
+    On a GPU ``dtype`` is that of automatic mixed precision; a CPU runs float32, as these packages do there.
+    """
     import numpy as np
     import torch
 
@@ -58,20 +61,54 @@ def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[A
     def make(peer: str, name: str, path: str) -> None:
         torch.manual_seed(0)
         with torch.no_grad():
-            weights, now["forward"] = build(peer, name)
+            now["model"], weights, now["forward"] = build(peer, name)
         torch.save(weights, path)
 
-    def load(path: str) -> None:
-        now["input"] = torch.from_numpy(np.load(path))
+    def load(path: str, device: str, dtype: str) -> None:
+        now["model"].to(device)
+        now["input"] = torch.from_numpy(np.load(path)).to(device)
+        mixed = device == "cuda" and dtype != "float32"
+        now["mixed"] = torch.autocast(device, getattr(torch, dtype), enabled=mixed)
 
-    @torch.inference_mode()
+    def run() -> torch.Tensor:
+        with now["mixed"]:
+            return now["forward"](now["input"])
+
     def forward() -> None:
-        now["output"] = now["forward"](now["input"])
+        with torch.inference_mode():
+            now["output"] = run()
+        synchronize(now["input"].device)
+
+    def train() -> None:
+        train_step(now, now["model"], run)
 
     def save(path: str) -> None:
-        np.save(path, now["output"].float().numpy())
+        np.save(path, now["output"].float().cpu().numpy())
 
-    serve({"available": lambda: versions, "build": make, "load": load, "forward": forward, "save": save})
+    cases = {"available": lambda: versions, "build": make, "load": load, "forward": forward, "train": train}
+    serve({**cases, "save": save})
+
+
+def synchronize(device: Any) -> None:
+    """Wait until a GPU has done what it was told."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def train_step(state: dict[str, Any], model: Any, forward: Callable[[], Any]) -> None:
+    """Forward, backward and update; ``state`` keeps the optimiser from one to the next."""
+    import torch
+
+    if "optimizer" not in state:
+        model.train()
+        state["optimizer"] = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
+    logits = forward()
+    torch.nn.functional.cross_entropy(logits.float(), logits.argmax(-1)).backward()
+    state["optimizer"].step()
+    state["optimizer"].zero_grad()
+    synchronize(logits.device)
 
 
 class Peer:
@@ -120,22 +157,21 @@ class Row(NamedTuple):
 
 
 def compare(
-    what: str, peer: str, ours: Callable[[], Any], theirs: Callable[[], float], rounds: int = 15, show: bool = True
+    what: str, peer: str, ours: Callable[[], Any], theirs: Callable[[], float], rounds: int = 15, warm_up: bool = True
 ) -> Row:
     """Run both in turn and print the row; ``theirs`` returns its own seconds."""
     here, there = [], []
-    for i in range(rounds + 1):  # the first is a warm-up
+    for i in range(rounds + warm_up):
         started = time.perf_counter()
         ours()
         seconds = time.perf_counter() - started
         other = theirs()
-        if i:
+        if i >= warm_up:
             here.append(seconds)
             there.append(other)
     ratios = sorted(b / a for a, b in zip(here, there, strict=True))
     medians = (1000 * statistics.median(values) for values in (here, there))
     spread = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
     row = Row(what, peer, *medians, statistics.median(ratios), *spread)
-    if show:
-        print(row, flush=True)
+    print(row, flush=True)
     return row

@@ -20,10 +20,11 @@ import decoding
 import heatmaps
 import networks
 import pipelines
+import scores
 import torch
 from peers import Row
 
-PARTS = ("decoding", "pipelines", "networks", "heatmaps")
+PARTS = ("decoding", "pipelines", "networks", "heatmaps", "scores")
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--mmaction2", metavar="PYTHON")
     parser.add_argument("--peers", metavar="PYTHON")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--form", choices=networks.FORMS, default="fast", help=networks.FORMS_HELP)
+    networks.add_ways(parser)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
     args = parser.parse_args()
@@ -56,13 +57,14 @@ def main() -> None:
 
 def _measure(part: str, args: argparse.Namespace) -> list[Row]:
     if part == "networks":
-        return networks.measure(args.mmaction2, args.peers, rounds=args.rounds, form=args.form)
+        way = networks.Way(args.form, args.dtype, args.device)
+        return networks.measure(args.mmaction2, args.peers, way, rounds=args.rounds)
     python, name = (args.peers, "--peers") if part == "decoding" else (args.mmaction2, "--mmaction2")
     if python is None:
         print(f"skipped: no {name} was named")
         return []
-    if part == "heatmaps":
-        return heatmaps.measure(python)
+    if part in ("heatmaps", "scores"):
+        return (heatmaps if part == "heatmaps" else scores).measure(python)
     if not args.videos:
         print("skipped: no videos were named")
         return []
