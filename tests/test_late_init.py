@@ -74,6 +74,12 @@ def test_a_generator_of_the_caller_s_is_used_at_once():
     assert torch.equal(x, torch.randn(N, generator=torch.Generator().manual_seed(3)))
 
 
+def test_inference_mode_holds_in_the_threads():
+    with torch.inference_mode(), LateInit():
+        x = nn.init.ones_(large())
+    assert x.eq(1).all()
+
+
 def test_one_in_another():
     torch.manual_seed(0)
     with LateInit() as outer:

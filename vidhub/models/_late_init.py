@@ -67,8 +67,9 @@ class LateInit(TorchFunctionMode):
                 fill()  # is put off by the mode around this one
         elif kind is None and self.late:
             seeds = torch.randint(2**62, (len(self.late),)).tolist()
+            fill = partial(_fill, inference=torch.is_inference_mode_enabled())  # which threads do not inherit
             with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-                list(pool.map(_fill, self.late.values(), seeds))
+                list(pool.map(fill, self.late.values(), seeds))
         self.late.clear()
 
 
@@ -83,7 +84,7 @@ def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0
 
 
-@torch.no_grad()
-def _fill(late: tuple[Tensor, partial], seed: int) -> None:
+def _fill(late: tuple[Tensor, partial], seed: int, inference: bool) -> None:
     fill = late[1]
-    fill(generator=torch.Generator().manual_seed(seed)) if fill.func in _RANDOM else fill()
+    with torch.inference_mode() if inference else torch.no_grad():
+        fill(generator=torch.Generator().manual_seed(seed)) if fill.func in _RANDOM else fill()
