@@ -69,6 +69,20 @@ def test_positives_keep_their_weight_without_negatives():
     assert weights.tolist() == [0.5, 0.5]
 
 
+def test_labels_share_a_box_or_count_in_full():
+    logits, labels = torch.tensor([[0.0, 1, 2]]), torch.tensor([[1.0, 1, 0]])
+    shared = box_loss(logits, labels, multilabel=False, background=False)
+    full = box_loss(logits, labels, multilabel=False, background=False, share_labels=False)
+    assert full == pytest.approx(2 * shared)
+
+
+def test_boxes_without_an_area_overlap_nothing():
+    point = torch.tensor([[2.0, 2, 2, 2]])
+    found = assign_boxes(torch.cat((point, torch.tensor([[1.0, 1, 3, 3]]))), point, torch.ones(1, 3))
+    assert found.overlaps.tolist() == [0, 0]
+    assert found.matched.tolist() == [0, 0]
+
+
 def test_nothing_to_assign():
     found = assign_boxes(torch.ones(2, 4), torch.zeros(0, 4), torch.zeros(0, 3))
     assert found.matched.tolist() == [0, 0]

@@ -19,12 +19,15 @@ def box_loss(
     background: bool = True,
     alpha: float = 1.0,
     gamma: float = 0.0,
+    share_labels: bool = True,
 ) -> Tensor:
     """Mean loss of the boxes that have a label at all; 0 if none has.
 
     Args:
         logits, labels: (N, classes).
         multilabel: each class on its own; False: cross entropy, labels sharing a box equally.
+        share_labels: False: without ``multilabel`` each label of a box counts in full, as in MMAction2 where there is
+            no background.
         background: whether the first class is none; it is left out of the loss.
         alpha, gamma: focal loss: each value v becomes ``alpha * (1 - exp(-v)) ** gamma * v``.
     """
@@ -34,7 +37,8 @@ def box_loss(
     if multilabel:
         values = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     else:
-        values = F.cross_entropy(logits, labels / labels.sum(1, keepdim=True), reduction="none")
+        labels = labels / labels.sum(1, keepdim=True) if share_labels else labels
+        values = F.cross_entropy(logits, labels, reduction="none")
     if gamma or alpha != 1:
         values = alpha * (1 - torch.exp(-values)) ** gamma * values
     return values.mean()
@@ -108,7 +112,7 @@ def assign_boxes(
         matched[:] = 0
         empty = labels.new_zeros(len(proposals), labels.shape[1])
         return Assignment(matched, proposals.new_zeros(len(proposals)), empty)
-    iou = box_iou(boxes, proposals)
+    iou = box_iou(boxes, proposals).nan_to_num(0.0)  # of boxes without an area
     overlaps, which = iou.max(0)
     low, high = (0.0, negative) if isinstance(negative, (int, float)) else negative
     matched[(overlaps >= low) & (overlaps < high)] = 0
