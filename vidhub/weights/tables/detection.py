@@ -20,7 +20,8 @@ def _mm(
 ) -> Weights:
     url = f"https://download.openmmlab.com/mmaction/v1.0/detection/{method}/{run}/{run}_{stamp}.pth"
     ava = dataset.startswith("ava")
-    config = DetectionConfig(frames, stride, background=ava, activation="sigmoid" if ava else "softmax")
+    kind = {"activation": "sigmoid", "target_fps": 30.0} if ava else {"activation": "softmax", "target_fps": None}
+    config = DetectionConfig(frames, stride, background=ava, **kind)
     sha256 = stamp[-8:]
     weights = entry(name, url, num_params, None, None, config, license, sha256, "ava" if ava else dataset, **kwargs)
     return replace(weights, num_classes=81 if ava else 66, metrics={"mAP": mean_ap}, dataset=dataset)
