@@ -73,6 +73,46 @@ def test_wrong_boxes_and_banks(small):
         model(torch.zeros(1, 3, 4, 64, 64), BOXES[:1])
 
 
+@pytest.mark.parametrize(
+    ("boxes", "reason"),
+    [
+        (None, "one tensor of boxes"),
+        ([[[0, 0, 3, 3]], [[0, 0, 3, 3]]], "one tensor of boxes"),
+        (torch.tensor([[2.0, 0, 0, 3, 3]]), "whole number below 2"),
+        (torch.tensor([[0.5, 0, 0, 3, 3]]), "whole number below 2"),
+        (torch.tensor([[0, torch.nan, 0, 3, 3]]), "x1 <= x2"),
+        (torch.tensor([[0.0, 9, 0, 3, 3]]), "x1 <= x2"),
+        (torch.tensor([[0.0, 90, 90, 99, 99]]), "lie in it"),
+    ],
+)
+def test_boxes_that_are_none(small, boxes, reason):
+    with pytest.raises(InputError, match=reason):
+        small(clips(small), boxes)
+
+
+@pytest.mark.parametrize("shape", [(3, 2048, 5, 1, 1), (2, 512, 5, 1, 1), (2, 2048, 0, 1, 1), (2, 2048, 5)])
+def test_banks_of_another_shape(shape):
+    model = vidhub.create_model("slowonly_r50_lfb_max_ava", num_classes=2)
+    with pytest.raises(InputError, match=r"expected a bank \(2, 2048, n, 1, 1\)"):
+        model.forward_head(torch.zeros(2, 2048, 1, 1), torch.zeros(shape))
+
+
+def test_every_network_with_a_bank_takes_the_same_clips():
+    configs = {vidhub.create_model(f"slowonly_r50_lfb_{kind}_ava").data_config for kind in ("max", "avg", "nl")}
+    assert [(config.num_frames, config.stride) for config in configs] == [(4, 16)]
+
+
+def test_any_trunk_is_saved_and_built_again(tmp_path):
+    torch.manual_seed(0)
+    trunk = vidhub.create_model("x3d_xs", num_classes=0, depth=1.0)
+    model = RoIDetector(trunk, 3, time_pool="max", context=True).eval()
+    assert model.data_config.size == trunk.data_config.resize
+    vidhub.save_checkpoint(model, tmp_path)
+    again = vidhub.create_model(f"local-dir:{tmp_path}")
+    assert torch.equal(again(clips(again), BOXES), model(clips(model), BOXES))
+    assert again.data_config == model.data_config
+
+
 def test_parameter_groups_reach_into_the_trunk(small):
     from timm.optim import param_groups_layer_decay
 
@@ -86,6 +126,12 @@ def test_gradients_reach_every_parameter():
     model.set_grad_checkpointing()
     model(clips(model, 2)[:, :, :4], [b[:1] for b in BOXES]).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("features", [{}, {5: torch.zeros(4)}, {5: torch.zeros(1, 4), 6: torch.zeros(1, 3)}])
+def test_features_that_are_none(features):
+    with pytest.raises(InputError, match=r"a tensor \(N, C\) for each second"):
+        feature_bank(features, 5)
 
 
 def test_a_bank_is_filled_around_its_second():

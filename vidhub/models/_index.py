@@ -61,6 +61,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
             "slowfast_r50_multisports",
             "vit3d_base_ava",
             "vit3d_large_ava",
+            "roi_detector",
         ),
     ),
     "s3d": ("recognition", ("s3d",)),

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
+from ..weights.types import DetectionConfig
 from ._registry import register_model
 from .roi_detector import RoIDetector, slowonly_trunk
 
@@ -23,7 +25,7 @@ class BankPool(nn.Module):
 
     def __init__(self, out_channels: int, maximum: bool):
         super().__init__()
-        self.out_channels, self.maximum = out_channels, maximum
+        self.out_channels, self.bank_channels, self.maximum = out_channels, out_channels, maximum
 
     def forward(self, x: Tensor, bank: Tensor) -> Tensor:
         bank = bank.flatten(2)
@@ -53,7 +55,7 @@ class BankNonLocal(nn.Module):
 
     def __init__(self, in_channels: int, bank_channels: int, dim: int = 512, depth: int = 2, dropout: float = 0.2):
         super().__init__()
-        self.out_channels = dim
+        self.out_channels, self.bank_channels = dim, bank_channels
         self.reduce = nn.Linear(in_channels, dim)
         self.reduce_bank = nn.Linear(bank_channels, dim)
         self.dropout = nn.Dropout(dropout)
@@ -86,8 +88,14 @@ def feature_bank(
 
     Returns:
         (C, window * per_second, 1, 1), zero where nobody was seen; stack it for every box of the clip.
+
+    Raises:
+        InputError: there is no second, or the features of one are not (N, C).
     """
-    channels = next(iter(features.values())).shape[1]
+    shapes = {tuple(f.shape[1:]) for f in features.values()}
+    if len(shapes) != 1 or len(shape := next(iter(shapes))) != 1:
+        raise InputError("features must hold a tensor (N, C) for each second, and at least one.")
+    (channels,) = shape
     bank = torch.zeros(window, per_second, channels)
     for i in range(window):
         found = features.get(second - window // 2 + i)
@@ -100,7 +108,9 @@ def feature_bank(
 
 
 def _lfb(memory: nn.Module, in_chans: int = 3, **kwargs) -> RoIDetector:
-    return RoIDetector(slowonly_trunk(in_chans=in_chans), memory=memory, **kwargs)
+    model = RoIDetector(slowonly_trunk(in_chans=in_chans), memory=memory, **kwargs)
+    model.default_data_config = DetectionConfig(num_frames=4, stride=16)
+    return model
 
 
 @register_model

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from ..errors import InputError
-from ..weights.types import DetectionConfig
+from ..weights.types import DataConfig, DetectionConfig
 from ._registry import register_model
 from .layers.recognizer import ClassifierHead, Recognizer
 from .resnet3d import SLOWONLY_NON_LOCAL, ResNet3D
@@ -34,6 +34,8 @@ class BoxHead(ClassifierHead):
 
 class RoIDetector(nn.Module):
     """Actions of persons: clip (B, C, T, H, W) and boxes -> (number of boxes, num_classes).
+
+    Around a trunk of ``create_model`` it has a data configuration like the trunk's, and can be saved.
 
     Args:
         trunk: any recognition network without a classifier; several last maps (SlowFast's) are joined.
@@ -72,6 +74,13 @@ class RoIDetector(nn.Module):
         self.stride = last["reduction"][1]
         self.num_features = getattr(relation, "out_channels", channels * (2 if context else 1))
         self.head = BoxHead(self.num_features + getattr(memory, "out_channels", 0), num_classes, dropout)
+        if isinstance(config := getattr(trunk, "data_config", None), DataConfig):
+            self.data_config = self.default_data_config = _config_around(config, num_classes)
+            self.labels = self.weights = None
+            if relation is None and memory is None:
+                settings = {"dropout": dropout, "time_pool": time_pool, "context": context}
+                settings |= {"roi_size": roi_size, "aligned": aligned, "num_classes": num_classes}
+                self.arch, self.config = "roi_detector", {"trunk": trunk.arch, "trunk_args": trunk.config, **settings}
 
     def forward(self, clips: Tensor, boxes: list[Tensor] | Tensor, bank: Tensor | None = None) -> Tensor:
         """Actions in each box.
@@ -95,7 +104,7 @@ class RoIDetector(nn.Module):
 
     def forward_boxes(self, maps: Tensor, boxes: list[Tensor] | Tensor) -> Tensor:
         """Maps (B, D, h, w) and boxes -> the maps of the boxes: (sum Ni, D, cells, cells)."""
-        boxes = _numbered_boxes(boxes, maps)
+        boxes = _numbered_boxes(boxes, maps, self.stride)
         index = boxes[:, 0].long()
         x = roi_align(maps, boxes, self.roi_size, 1 / self.stride, aligned=self.aligned)
         if self.context:
@@ -110,8 +119,9 @@ class RoIDetector(nn.Module):
             return self.head(x, pre_logits=pre_logits)
         if bank is None:
             raise InputError("this network looks at the whole video: pass the bank of long-term features.")
+        _check_bank(bank, len(x), self.memory.bank_channels)
         x = x.amax((2, 3))
-        return self.head(torch.cat((x, self.memory(x, bank)), 1), pre_logits=pre_logits)
+        return self.head(torch.cat((x, self.memory(x, bank.to(x))), 1), pre_logits=pre_logits)
 
     def get_classifier(self) -> nn.Module:
         return self.head.fc
@@ -149,16 +159,58 @@ class RoIDetector(nn.Module):
         return {f"trunk.{name}" for name in self.trunk.no_weight_decay()}
 
 
-def _numbered_boxes(boxes: list[Tensor] | Tensor, maps: Tensor) -> Tensor:
+def _config_around(config: DataConfig, num_classes: int) -> DetectionConfig:
+    """Whole frames in the place of a recognition network's crops."""
+    if config.bgr:
+        raise InputError("this trunk takes blue first, which detectors do not: choose another one.")
+    names = ("num_frames", "stride", "mean", "std", "target_fps")
+    size = config.resize if isinstance(config.resize, int) else config.size
+    return DetectionConfig(**{n: getattr(config, n) for n in names}, size=size, background=num_classes == 81)
+
+
+def _numbered_boxes(boxes: list[Tensor] | Tensor, maps: Tensor, stride: int) -> Tensor:
     """Boxes (sum Ni, 5) with the number of the clip that each belongs to."""
     if isinstance(boxes, Tensor):
         if boxes.ndim != 2 or boxes.shape[1] != 5:
             raise InputError(f"expected boxes (N, 5) with the number of their clip, got {tuple(boxes.shape)}.")
+        _check_values(boxes, maps, stride)
         return boxes.to(maps)
+    if not isinstance(boxes, (list, tuple)) or not all(isinstance(b, Tensor) for b in boxes):
+        raise InputError(f"expected one tensor of boxes (N, 4) for each of {len(maps)} clips, in a list.")
     if len(boxes) != len(maps) or any(b.ndim != 2 or b.shape[1] != 4 for b in boxes):
         shapes = [tuple(b.shape) for b in boxes]
         raise InputError(f"expected one tensor of boxes (N, 4) for each of {len(maps)} clips, got shapes {shapes}.")
-    return torch.cat([F.pad(b.to(maps), (1, 0), value=i) for i, b in enumerate(boxes)])
+    numbered = torch.cat([F.pad(b, (1, 0), value=i) for i, b in enumerate(boxes)])
+    _check_values(numbered, maps, stride)
+    return numbered.to(maps)
+
+
+def _traced() -> bool:
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
+def _check_values(boxes: Tensor, maps: Tensor, stride: int) -> None:
+    """Of boxes (N, 5) on the CPU; looking at those on a GPU would make the CPU wait for it."""
+    if boxes.device.type != "cpu" or _traced():
+        return
+    index, low, high = boxes[:, 0], boxes[:, 1:3], boxes[:, 3:]
+    if not ((index == index.long()) & (index >= 0) & (index < len(maps))).all():
+        raise InputError(f"the clip of a box must be a whole number below {len(maps)}: {index.tolist()}.")
+    edge = boxes.new_tensor([maps.shape[-1] * stride, maps.shape[-2] * stride])
+    fine = boxes.isfinite().all(1) & (low <= high).all(1) & (low <= edge).all(1) & (high >= 0).all(1)
+    if not fine.all():
+        wrong = boxes[~fine][0, 1:].tolist()
+        raise InputError(f"a box must have x1 <= x2 and y1 <= y2 in pixels of the clip, and lie in it, not {wrong}.")
+
+
+def _check_bank(bank: Tensor, count: int, channels: int) -> None:
+    if _traced():
+        return
+    fits = bank.ndim == 5 and tuple(bank.shape[:2]) == (count, channels) and bank.shape[2] > 0
+    if not fits or tuple(bank.shape[3:]) != (1, 1):
+        raise InputError(
+            f"expected a bank ({count}, {channels}, n, 1, 1), a row for each box, got {tuple(bank.shape)}."
+        )
 
 
 def slowonly_trunk(depth: int = 50, dilation: int = 1, in_chans: int = 3, non_local: bool = False) -> ResNet3D:
@@ -247,3 +299,11 @@ def vit3d_base_ava(**kwargs) -> RoIDetector:
 def vit3d_large_ava(**kwargs) -> RoIDetector:
     """VideoMAE's ViT-L/16 with boxes: (B, 3, 16, H, W) and N boxes -> (N, num_classes)."""
     return _vit(sizes={"dim": 1024, "depth": 24, "num_heads": 16}, **kwargs)
+
+
+@register_model
+def roi_detector(trunk: str = "x3d_s", trunk_args: dict[str, Any] | None = None, **kwargs) -> RoIDetector:
+    """Any recognition network with boxes: (B, C, T, H, W) and N boxes -> (N, num_classes)."""
+    from ._factory import create_model
+
+    return RoIDetector(create_model(trunk, **{**(trunk_args or {}), "num_classes": 0}), **kwargs)
