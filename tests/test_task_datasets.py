@@ -10,16 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from media import render
 
 from vidhub.datasets import audio, detection, localization, skeleton
 from vidhub.datasets.annotation_files import read_json, read_lines, read_pickle
 from vidhub.datasets.audio import read_audio_list
+from vidhub.datasets.box_files import box_problems, read_boxes
 from vidhub.datasets.detection import (
     ava_kinetics_records,
     ava_records,
     last_video,
     read_ava_rows,
-    read_boxes,
     read_excluded,
     read_label_map,
     read_proposals,
@@ -618,6 +619,51 @@ def test_ava_folder(tmp_path):
     assert (len(classes), classes[1], classes[2], classes[12]) == (13, "lie", "class 2", "hop")
 
 
+def test_ava_in_videos_where_there_are_no_frames(tmp_path):
+    text = ROW.format(12) + ROW.replace("vidA", "vidB").format(12)
+    write(tmp_path / "annotations" / "ava_val_v2.1.csv", text)
+    write(tmp_path / "videos" / "vidA0000000.mkv", "")
+    first, second = ALL["ava21"].read(tmp_path, "val").records
+    assert (first.path, first.shot) == (str(tmp_path / "videos" / "vidA0000000.mkv"), None)
+    assert (second.path, second.shot) == (str(tmp_path / "videos" / "vidB0000000"), None)
+    write(tmp_path / "rawframes" / "vidB0000000" / "img_00001.jpg", "")
+    first, second = ALL["ava21"].read(tmp_path, "val").records
+    assert (first.shot, second.path) == (None, str(tmp_path / "rawframes" / "vidB0000000"))
+    assert second.shot == (0, 27000)
+
+
+def test_what_counts_in_scores_of_ava(tmp_path):
+    write(tmp_path / "annotations" / "ava_val_v2.1.csv", ROW.format(12) + ROW.replace("0905", "0906").format(80))
+    write(tmp_path / "annotations" / "ava_val_excluded_timestamps_v2.1.csv", "vidA0000000,0906\n")
+    (record,), classes, _, protocol = ALL["ava21"].read(tmp_path, "val")
+    assert len(protocol.classes) == 60
+    assert classes[2] == "crawl"
+    assert 2 not in protocol.classes
+    assert [(r.timestamp, r.labels) for r in protocol.excluded] == [(906, ((80,),))]
+    assert ALL["ava21"].read(tmp_path, "val", custom_classes=[80, 12]).protocol.classes is None
+    every = ALL["ava21"].read(tmp_path, "val", all_frames=True).records
+    assert [r.timestamp for r in every if len(r.boxes)] == [record.timestamp]
+    assert sorted(r.timestamp for r in every) == [s for s in range(902, 1799) if s != 906]
+
+
+def test_ava_kinetics_as_published(tmp_path):
+    write(tmp_path / "annotations" / "ava_train_v2.2.csv", ROW.format(12))
+    rows = "_b-000000_1,45.5,0,0,1,1,80\n_b-000000_1,45.5,0,0,1,1,12\n_b-000000_1,46,,,,,\nno_video_00,7.25,0,0,1,1,3\n"
+    write(tmp_path / "annotations" / "kinetics_train_v1.0.csv", rows)
+    write(tmp_path / "videos" / "_b-000000_1_000031_000041.mp4", "")
+    write(tmp_path / "videos" / "_b-000000_1_000041_000051.mp4", "")
+    ava, clip, missing = ALL["ava_kinetics"].read(tmp_path, "train").records
+    assert ava.video_id == "vidA0000000"
+    assert clip.path == str(tmp_path / "videos" / "_b-000000_1_000041_000051.mp4")
+    assert (clip.timestamp, clip.first_second, clip.labels, clip.entity_ids) == (45.5, 41, ((80, 12),), (-1,))
+    assert (missing.path, missing.first_second) == (str(tmp_path / "videos" / "no_video_00"), 0)
+    every = ALL["ava_kinetics"].read(tmp_path, "train", all_frames=True).records
+    assert [r.timestamp for r in every if r.path == clip.path] == [45.5, 46]
+    # MMAction2's file has the rows of both
+    write(tmp_path / "annotations" / "ava_train_v2.2.csv", KINETICS)
+    assert len(ALL["ava_kinetics"].read(tmp_path, "train").records) == 3
+
+
 def test_ava_kinetics_folder(tmp_path):
     write(tmp_path / "annotations" / "ava_train_v2.2.csv", KINETICS)
     read = ALL["ava_kinetics"].read
@@ -652,6 +698,21 @@ def test_tubes_give_a_record_for_every_annotated_frame(tmp_path):
     assert read_tubes(path, "train").records == []
 
 
+def test_tubes_in_videos_and_in_every_frame(tmp_path):
+    write(tmp_path / "UCF101v2-GT.pkl", tubes())
+    write(tmp_path / "videos" / "Run" / "a.avi", "")
+    records = ALL["ucf101_24"].read(tmp_path, "test", all_frames=True).records
+    assert [(r.timestamp, len(r.boxes), len(r.labels)) for r in records] == [
+        (1, 0, 0),
+        (2, 1, 1),
+        (3, 2, 2),
+        (4, 0, 0),
+        (5, 0, 0),
+    ]
+    assert {r.path for r in records} == {str(tmp_path / "videos" / "Run" / "a.avi")}
+    assert len(ALL["ucf101_24"].read(tmp_path, "train", all_frames=True).records) == 4  # of a video without tubes
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -675,13 +736,22 @@ def test_another_pickle_is_no_file_of_tubes(tmp_path):
 def test_multisports_from_its_pickle_or_from_rows(tmp_path):
     names = [name.replace("_", " ") for name in detection.read_labels("multisports")]
     write(tmp_path / "trainval" / "multisports_GT.pkl", tubes(labels=names))
-    records, classes = ALL["multisports"].read(tmp_path, "val")[:2]
+    records, classes, _, protocol = ALL["multisports"].read(tmp_path, "val")
+    assert {classes[i] for i in set(range(66)) - set(protocol.classes)} == {
+        "aerobic_kick_jump",
+        "aerobic_off_axis_jump",
+        "aerobic_butterfly_jump",
+        "aerobic_balance_turn",
+        "basketball_save",
+        "basketball_jump_ball",
+    }
     assert (len(records), records[0].path) == (2, str(tmp_path / "trainval" / "Run" / "a.mp4"))
     assert (classes[0], len(classes)) == ("aerobic_push_up", 66)
     write(tmp_path / "annotations" / "multisports_val.csv", "Run/a.mp4,2,0.0,0.0,0.5,0.5,0,0\n")
     (record,) = ALL["multisports"].read(tmp_path, "val").records
     assert (record.path, record.timestamp, record.labels) == (records[0].path, 2, ((0,),))
     assert (record.first_second, record.shot) == (1, None)
+    assert len(ALL["multisports"].read(tmp_path, "val", all_frames=True).records) == 5
     write(tmp_path / "trainval" / "multisports_GT.pkl", tubes())
     with pytest.raises(InputError, match="66 classes"):
         ALL["multisports"].read(tmp_path, "train")
@@ -708,14 +778,17 @@ def test_own_boxes(tmp_path):
     [
         ("a.mp4,0.5,0.1,0.2,0.1,0.4,walk,3", "x1 < x2"),
         ("a.mp4,0.5,0.1,0.2,1.3,0.4,walk,3", "fractions from 0 to 1"),
-        ("a.mp4,soon,0.1,0.2,0.3,0.4,walk,3", "must be numbers"),
+        ("a.mp4,soon,0.1,0.2,0.3,0.4,walk,3", "time must be a number, not 'soon'"),
         ("a.mp4,-1,0.1,0.2,0.3,0.4,walk,3", "time must be from 0"),
         ("a.mp4,0.5,0.1,0.2,0.3,nan,walk,3", "y1 < y2"),
         ("a.mp4,0.5,0.1,0.2,0.3,0.4,wlak,3", "unknown class 'wlak'; did you mean 'walk'"),
         ("a.mp4,0.5,0.1,0.2,0.3,0.4,,3", "label missing"),
         ("a.mp4,0.5,0.1", "x2, y2, label missing|y1, x2, y2, label missing"),
         ("a.mp4,0.5,0.1,0.2,0.3,0.4,walk,3,9", "more fields than the header"),
-        ("a.mp4,0.5,0.1,0.2,0.3,0.4,walk,me", "person a whole number"),
+        ("a.mp4,0.5,0.1,0.2,0.3,0.4,walk,me", "person must be a number"),
+        ("a.mp4,0.5,0.1,0.2,0.3,0.4,walk,1.5", "person must be a whole number"),
+        ("a.mp4,0.5,0.1,x,0.3,0.4,walk,3", "y1 must be a number, not 'x'"),
+        ("a.mp4 ,0.50,0.1,0.2,0.3, 0.4,talk,3", "the same as line 3; leave one"),
     ],
 )
 def test_bad_own_boxes_have_line_and_reason(tmp_path, line, reason):
@@ -727,10 +800,69 @@ def test_bad_own_boxes_have_line_and_reason(tmp_path, line, reason):
 def test_other_errors_of_own_boxes(tmp_path):
     with pytest.raises(InputError, match="line 1: the header lacks x2, label"):
         read_boxes(write(tmp_path / "a.csv", "video,time,x1,y1,y2\n"))
+    with pytest.raises(InputError, match="line 1: the header has label twice"):
+        read_boxes(write(tmp_path / "a.csv", OWN.replace("person", "label")))
+    with pytest.raises(InputError, match="line 1: no row follows"):
+        read_boxes(write(tmp_path / "a.csv", OWN.splitlines()[0]))
+    (tmp_path / "a.csv").write_bytes(OWN.replace("talk", "caf\xe9").encode("latin-1"))
+    with pytest.raises(InputError, match="line 3: it is not UTF-8 text"):
+        read_boxes(tmp_path / "a.csv")
     with pytest.raises(InputError, match=r"b\.json, item 1: video, time"):
         read_boxes(write(tmp_path / "b.json", [{}]))
     with pytest.raises(InputError, match="must hold a list of objects, not dict"):
         read_boxes(write(tmp_path / "b.json", {}))
+
+
+ITEM = {"video": "a.mp4", "time": 1, "x1": 0, "y1": 0, "x2": 1, "y2": 1, "label": "walk"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"label": ["walk", "talk"]}, "label must be text, a row for each class"),
+        ({"label": 0}, "label must be text, not 0"),
+        ({"video": 3}, "video must be text, not 3"),
+        ({"person": 1.7}, r"person must be a whole number, not 1\.7"),
+        ({"x2": True}, "x2 must be a number, not True"),
+        ({"time": [1]}, r"time must be a number, not \[1\]"),
+    ],
+)
+def test_bad_json_boxes_have_their_number(tmp_path, change, reason):
+    with pytest.raises(InputError, match=rf"b\.json, item 2: {reason}"):
+        read_boxes(write(tmp_path / "b.json", [ITEM, ITEM | change]))
+
+
+def test_blanks_around_cells_do_not_count(tmp_path):
+    text = "video, time, x1, y1, x2, y2, label\n a.mp4 , 0.5, 0.1, 0.2, 0.3, 0.4, walk \n"
+    (record,), classes = read_boxes(write(tmp_path / "a.csv", text))[:2]
+    assert (record.video_id, classes) == ("a.mp4", ("walk",))
+
+
+def test_two_persons_in_one_box_are_two(tmp_path):
+    text = OWN.replace("talk,3", "talk,4")
+    (record,) = read_boxes(write(tmp_path / "a.csv", text)).records
+    assert (record.boxes.shape, record.labels, record.entity_ids) == ((2, 4), ((1,), (0,)), (3, 4))
+
+
+def test_key_frames_with_nobody_are_told_on_request(tmp_path):
+    path = write(tmp_path / "a.csv", OWN + "a.mp4,2,,,,,,\n")
+    assert len(read_boxes(path).records) == 1
+    nobody = read_boxes(path, all_frames=True).records[1]
+    assert (nobody.timestamp, nobody.boxes.shape, nobody.labels) == (2, (0, 4), ())
+
+
+def test_all_that_is_wrong_with_own_boxes_is_told(tmp_path):
+    render(tmp_path / "a.mp4", frames=25, fps=25)
+    lines = ["a.mp4,x,0,0,1,1,walk,", "b.mp4,0,0,0,1,1,walk,", "a.mp4,1.5,0,0,1,1,walk,", "a.mp4,0,0,0,1,2,walk,"]
+    path = write(tmp_path / "t.csv", OWN + "\n".join(lines))
+    found = box_problems(path, folder=tmp_path)
+    assert [text.removeprefix(f"{path}, line ")[:20] for text in found] == [
+        "4: time must be a nu",
+        "7: expected corners ",
+        "6: time 1.5 is beyon",
+        "5: there is no video",
+    ]
+    assert box_problems(write(tmp_path / "t.csv", OWN), folder=tmp_path) == []
 
 
 # -------------------------------------------------------------------------------------------------------- skeleton

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_FEW = 6  # names that are listed where none is near
+
 
 class VidhubError(Exception):
     """Base of all errors below; the command line prints it without a traceback and exits with 2."""
@@ -32,8 +34,15 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def from_worker(error: VidhubError) -> VidhubError:
+    """The same without the traceback that a loader worker's error carries in its text."""
+    return type(error)(in_one_line(error))
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for ``name``, suggesting up to three near names out of ``known``."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+    """The error for ``name``, suggesting up to three near names out of ``known``, or all where they are few."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    few = f"; it must be one of {', '.join(known)}." if 0 < len(known) <= _FEW else "."
+    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else few
     return UnknownNameError(f"unknown {kind} {name!r}{hint}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from .archives import SEPARATOR
 from .check import CheckReport, check_videos, read_bad_files, write_bad_files
 from .dataset import RecordDataset, VideoDataset
 from .info import DatasetInfo
-from .records import PoseRecord, VideoRecord
+from .records import BoxesRecord, PoseRecord, VideoRecord
 
 _MODULES = ("recognition", "lists", "localization", "proposals", "detection", "skeleton", "audio")
+_IN_A_LINE = re.compile(r", (line|item) \d")  # in what readers say of files that are there
 BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
 
 
@@ -71,18 +73,19 @@ def create_dataset(
     if info.splits and split not in info.splits:
         raise unknown_name(f"split of {name}", split, info.splits)
     try:
-        records, classes, categories = info.read(root, split, **options)
+        parsed = info.read(root, split, **options)
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
         raise InputError(f"the data set {name!r} does not take this option: {error}.") from None
+    records, classes = parsed.records, parsed.classes
     listed = root / BAD_FILES if bad_files is True else bad_files
     if listed and (bad_files is not True or Path(listed).exists()):
         bad = read_bad_files(listed)
         records = [record for record in records if getattr(record, "path", None) not in bad]
     if (records and isinstance(records[0], (VideoRecord, PoseRecord))) or info.task in ("recognition", "skeleton"):
-        return VideoDataset(records, transform, classes=classes, categories=categories)
-    return RecordDataset(records, transform, classes=classes)
+        return VideoDataset(records, transform, classes=classes, categories=parsed.categories)
+    return RecordDataset(records, transform, classes=classes, protocol=parsed.protocol)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class Survey:
 def survey(name: str, root: str | os.PathLike) -> list[Survey]:
     """Read the annotation files of every split under ``root`` and look for the files that they list.
 
-    Splits of which there is nothing at all are left out, unless that is so for every one.
+    Splits of which there is nothing at all are left out, unless that is so for every one; those whose files have an
+    error in a line are not.
     """
     info, found, absent = dataset_info(name), [], []
     for split in info.splits or ("train", "val", "test"):
@@ -119,7 +123,8 @@ def survey(name: str, root: str | os.PathLike) -> list[Survey]:
         try:
             records = create_dataset(name, root, split, bad_files=False).records
         except (VidhubError, OSError) as error:
-            absent.append(Survey(split, 0, published, 0, in_one_line(error)))
+            problem = in_one_line(error)
+            (found if _IN_A_LINE.search(problem) else absent).append(Survey(split, 0, published, 0, problem))
             continue
         paths = {path for record in records if (path := getattr(record, "path", None))}
         missing = sum(not os.path.exists(path.partition(SEPARATOR)[0]) for path in paths)
@@ -132,24 +137,40 @@ def check_dataset(
 ) -> tuple[CheckReport, Path]:
     """Decode the videos of a split, or of all that are there, and list the bad ones in ``bad_files.txt``.
 
+    Of boxes of one's own, the rows are checked too.
+
     Returns:
         The report, and the path of the list, under the root.
 
     Raises:
         InputError: the data set is not one of videos.
     """
+    info = dataset_info(name)
     surveys = [] if split else survey(name, root)
-    splits = [split] if split else [found.split for found in surveys if not found.problem]
+    ours = [found.split for found in surveys if not found.problem or (info.check and _IN_A_LINE.search(found.problem))]
+    splits = [split] if split else ours
     if not splits:
         raise InputError(surveys[0].problem)
     records: dict[str, VideoRecord] = {}
     for part in splits:
-        data = create_dataset(name, root, part, bad_files=False)
-        if not isinstance(data, VideoDataset) or (data.records and isinstance(data.records[0], PoseRecord)):
-            raise InputError(f"{name!r} is not a data set of videos, so there is nothing to decode.")
-        records |= {record.name: record for record in data.records}
+        try:
+            data = create_dataset(name, root, part, bad_files=False)
+        except InputError:
+            if not info.check:
+                raise
+            continue  # told with all others below
+        for record in data.records:
+            if isinstance(record, BoxesRecord):
+                record = VideoRecord(record.path)
+            if not isinstance(record, VideoRecord):
+                raise InputError(f"{name!r} is not a data set of videos, so there is nothing to decode.")
+            records[record.name] = record
     report = check_videos(list(records.values()), workers=workers, full=full)
     path = Path(root) / BAD_FILES
     if report.bad:
         write_bad_files(report, path)
+    if info.check:
+        bad = {name for name, _ in report.bad}
+        problems = [problem for part in splits for problem in info.check(Path(root), part, bad)]
+        report = replace(report, problems=problems)
     return report, path

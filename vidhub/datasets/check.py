@@ -30,10 +30,14 @@ class CheckReport:
     checked: int  # videos
     frames: int  # decoded in all; sound has none
     bad: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), in the order of the records
+    problems: list[str] = field(default_factory=list)  # of the annotation, with their lines
 
     def __str__(self) -> str:
         lines = [f"{self.checked} videos checked, {self.frames} frames decoded: {len(self.bad)} bad"]
-        return "\n".join([*lines, *(f"  {path}: {reason}" for path, reason in self.bad)])
+        lines += [f"  {path}: {reason}" for path, reason in self.bad]
+        if self.problems:
+            lines += [f"{len(self.problems)} problems in the annotation", *(f"  {text}" for text in self.problems)]
+        return "\n".join(lines)
 
 
 def check_videos(

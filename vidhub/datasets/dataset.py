@@ -21,7 +21,7 @@ from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
 from .audio_io import AudioReader
 from .flow import FlowReader, has_stored_flow
-from .records import Label, PoseRecord, VideoRecord
+from .records import BoxProtocol, Label, PoseRecord, VideoRecord
 from .skeleton import load_keypoints
 from .video_io import VideoReader
 
@@ -151,12 +151,18 @@ class RecordDataset(Dataset):
     """Records of other tasks: ``dataset[i]`` is what ``transform`` makes of a record, or the record itself."""
 
     def __init__(
-        self, records: Sequence[Any], transform: Callable[[Any], Any] | None = None, *, classes: Sequence[str] = ()
+        self,
+        records: Sequence[Any],
+        transform: Callable[[Any], Any] | None = None,
+        *,
+        classes: Sequence[str] = (),
+        protocol: BoxProtocol | None = None,
     ):
         self.records = list(records)
         self.transform = transform
         self.classes = tuple(classes)
         self.num_classes = len(self.classes)
+        self.protocol = protocol  # of boxes
 
     def __len__(self) -> int:
         return len(self.records)

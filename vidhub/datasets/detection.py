@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError
 from ..weights.types import read_labels
-from .annotation_files import existing, read_json, read_lines, read_pickle
+from .annotation_files import read_lines, read_pickle
+from .box_files import box_file, box_problems, read_boxes
 from .info import DatasetInfo, Parsed
-from .records import BoxesRecord
+from .records import BoxesRecord, BoxProtocol
 
 AVA_SECONDS = (900.0, 1800.0)  # every AVA video is annotated in its minutes 15 to 30
+AVA_KEY_FRAMES = range(902, 1799)  # seconds
 AVA_FPS = 30  # of the frame images
 AVA_CLASSES = ("background", *read_labels("ava"))  # numbered from 1 as in the files, 0 is no class
+# the others are AVA's list of classes for evaluation
+_AVA_NOT_SCORED = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}
+AVA_SCORED = tuple(c for c in range(1, len(AVA_CLASSES)) if c not in _AVA_NOT_SCORED)
+# as the publisher's metric has it
+_MULTISPORTS_NOT_SCORED = {
+    "aerobic_kick_jump",
+    "aerobic_off_axis_jump",
+    "aerobic_butterfly_jump",
+    "aerobic_balance_turn",
+    "basketball_save",
+    "basketball_jump_ball",
+}
 
 FrameBoxes = dict[tuple[float, ...], tuple[int, list[int]]]  # box: (person, classes)
-AvaFrames = dict[tuple[str, int], FrameBoxes]  # (video, second): its boxes
+AvaFrames = dict[tuple[str, float], FrameBoxes]  # (video, second): its boxes
 
 
 class Proposals(NamedTuple):
@@ -121,11 +136,13 @@ def read_ava_rows(
     custom_classes: Sequence[int] | None = None,
     label_map: dict[int, str] | None = None,
     first_class: int = 1,
+    persons: bool = True,
+    all_frames: bool = False,
 ) -> AvaFrames:
     """What an AVA CSV file says of each key frame (video, second), in order of appearance.
 
     A row is ``video,second,x1,y1,x2,y2,class,person`` with the corners as fractions. Rows of the same box, each with
-    a class, are put together. A row with nothing after the second is a key frame without persons and gives nothing.
+    a class, are put together. A row with nothing after the second is a key frame without persons.
 
     Args:
         excluded: (video, second) pairs to leave out, see :func:`read_excluded`.
@@ -133,6 +150,8 @@ def read_ava_rows(
         custom_classes: keep only these, numbered from 1 in this order.
         label_map: if given, custom classes must be in it.
         first_class: the lowest class; MMAction2's files of MultiSports count from 0.
+        persons: False: rows end with the class, as in the files of AVA-Kinetics for Kinetics; the person is -1.
+        all_frames: also tell key frames without persons.
 
     Raises:
         InputError: the file is missing or a row is malformed, with its line; or the custom classes do not fit.
@@ -144,15 +163,17 @@ def read_ava_rows(
     for number, line in read_lines(path):
         fields = line.split(",")
         try:
-            video_id, second, x1, y1, x2, y2, label, person = fields
-            key, box = (video_id, int(second)), (float(x1), float(y1), float(x2), float(y2))
-            label, person = int(label), int(person)
-        except ValueError:
-            if len(fields) > 1 and fields[1].isdecimal() and not any(fields[2:]):
+            key = fields[0], _second(fields[1])
+            if not any(fields[2:]):
+                if all_frames and key not in excluded:
+                    frames.setdefault(key, {})
                 continue
-            raise InputError(
-                f"{path}, line {number}: expected 'video,second,x1,y1,x2,y2,class,person', not {line!r}."
-            ) from None
+            x1, y1, x2, y2, label, person = fields[2:] if persons else (*fields[2:], "-1")
+            box = float(x1), float(y1), float(x2), float(y2)
+            label, person = int(label), int(person)
+        except (ValueError, IndexError):
+            wanted = "video,second,x1,y1,x2,y2,class" + ",person" * persons
+            raise InputError(f"{path}, line {number}: expected {wanted!r}, not {line!r}.") from None
         if not (box[0] <= box[2] and box[1] <= box[3]):
             raise InputError(f"{path}, line {number}: the box {box} must have x1 <= x2 and y1 <= y2.")
         if label in numbers:
@@ -163,6 +184,14 @@ def read_ava_rows(
         elif custom_classes is None:
             raise InputError(f"{path}, line {number}: class {label} is not from {min(numbers)} to {max(numbers)}.")
     return frames
+
+
+def _second(text: str) -> float:
+    """A whole number where it is one, so that it compares with those of other files."""
+    second = float(text)
+    if not math.isfinite(second):
+        raise ValueError(text)
+    return int(second) if second.is_integer() else second
 
 
 def _custom_numbers(
@@ -195,7 +224,7 @@ def ava_records(
     """
     shot = None if fps is None else (0, int((seconds[1] - seconds[0]) * fps))
     return [
-        _record(key, boxes, folder, seconds, shot, proposals and proposals.select(f"{key[0]},{key[1]:04d}"))
+        _record(key, boxes, folder, seconds, shot, proposals and proposals.select(f"{key[0]},{int(key[1]):04d}"))
         for key, boxes in frames.items()
     ]
 
@@ -207,6 +236,7 @@ def ava_kinetics_records(
     proposals: Proposals | None = None,
     fps: int | None = AVA_FPS,
     shot_of: str | None = None,
+    bare: tuple[float, float | None] = AVA_SECONDS,
 ) -> list[BoxesRecord]:
     """:func:`ava_records` for AVA-Kinetics, where videos differ in length.
 
@@ -217,16 +247,17 @@ def ava_kinetics_records(
         folder, proposals, fps: see there.
         shot_of: the video whose frame numbers limit the clips of every record, instead of each its own. MMAction2
             trained with those of the file's last row, see :func:`last_video`.
+        bare: first and last second of videos that are called by eleven characters alone.
 
     Raises:
         InputError: a video's name is neither of the two.
     """
     records = []
     for (video_id, second), boxes in frames.items():
-        name, seconds = _kinetics_seconds(video_id)
-        first, last = seconds if shot_of is None else _kinetics_seconds(shot_of)[1]
-        shot = None if fps is None else (1, int((last - first) * fps) + 1)
-        chosen = proposals and proposals.select(f"{name},{second:04d}")
+        name, seconds = _kinetics_seconds(video_id, bare)
+        first, last = seconds if shot_of is None else _kinetics_seconds(shot_of, bare)[1]
+        shot = None if fps is None or last is None else (1, int((last - first) * fps) + 1)
+        chosen = proposals and proposals.select(f"{name},{int(second):04d}")
         records.append(_record((video_id, second), boxes, folder, seconds, shot, chosen))
     return records
 
@@ -241,10 +272,12 @@ def last_video(path: str | Path, custom_classes: Sequence[int] | None = None) ->
     return last
 
 
-def _kinetics_seconds(video_id: str) -> tuple[str, tuple[float, float]]:
+def _kinetics_seconds(
+    video_id: str, bare: tuple[float, float | None] = AVA_SECONDS
+) -> tuple[str, tuple[float, float | None]]:
     """The bare name of a video of AVA-Kinetics, and its first and last second."""
     if len(video_id) == 11:
-        return video_id, AVA_SECONDS
+        return video_id, bare
     try:
         name, start, end = video_id.rsplit("_", 2)
         return name, (float(start), float(end))
@@ -266,7 +299,7 @@ def _record(
         video_id,
         str(Path(folder, video_id)),
         time,
-        np.array(list(boxes), dtype=np.float32),
+        np.array(list(boxes), dtype=np.float32).reshape(-1, 4),
         tuple(tuple(labels) for _, labels in boxes.values()),
         tuple(person for person, _ in boxes.values()),
         chosen,
@@ -284,52 +317,124 @@ def parse_ava(
     exclusion: str = "ava_{split}_excluded_timestamps_v2.1.csv",
     proposals: str | None = "ava_dense_proposals_{split}.FAIR.recall_93.9.pkl",
     min_score: float = 0.9,
-    frames: bool = True,
+    frames: bool | None = None,
     label_map: str | None = None,
     custom_classes: Sequence[int] | None = None,
     kinetics: bool = False,
+    kinetics_annotation: str | None = "kinetics_{split}_v1.0.csv",
     shot_of_last_row: bool = False,
+    all_frames: bool = False,
 ) -> Parsed:
     """AVA and AVA-Kinetics: files of ``root/annotations``, with "{split}" in their names filled in.
 
     Args:
         proposals: left out if there is no such file, as are excluded key frames.
         min_score: of proposals, see :meth:`Proposals.select`.
-        frames: frame images in ``rawframes/VIDEO/``; False for video files in ``videos/``, whatever their extension.
-        label_map: a file like AVA's ``.pbtxt`` with the classes of a data set of one's own.
+        frames: True: frame images in ``rawframes/VIDEO/``; False: video files in ``videos/``, whatever their extension;
+            None: frame images of the videos that have some, else files.
+        label_map: a file like AVA's ``.pbtxt`` with the classes of a data set of one's own, or those that count.
         custom_classes: keep only these, numbered from 1 in this order.
-        kinetics, shot_of_last_row: see :func:`ava_kinetics_records`.
+        kinetics: videos may be called ``NAME_START_END``, see :func:`ava_kinetics_records`.
+        kinetics_annotation: with ``kinetics``, the published file of the part from Kinetics, whose videos are found by
+            their names and seconds; left out if there is none, or if that of AVA has these videos too, as MMAction2's.
+        shot_of_last_row: see :func:`ava_kinetics_records`.
+        all_frames: also a record for each key frame in which nobody is.
 
-    Labels are AVA's own numbers, so the first class is "background", which no box has.
+    Labels are AVA's own numbers, so the first class is "background", which no box has. The 60 classes of AVA's list
+    for evaluation count in scores, or those of the label map.
     """
     files = root / "annotations"
     path = files / annotation.format(split=split)
     exclude_file = files / exclusion.format(split=split)
     names = read_label_map(files / label_map) if label_map else dict(enumerate(AVA_CLASSES[1:], 1))
-    rows = read_ava_rows(
-        path,
-        excluded=read_excluded(exclude_file) if exclude_file.is_file() else (),
-        num_classes=max(names) + 1 if custom_classes is None else None,
-        custom_classes=custom_classes,
-        label_map=names,
-    )
+    numbering = {
+        "num_classes": max(names) + 1 if custom_classes is None else None,
+        "custom_classes": custom_classes,
+        "label_map": names,
+        "all_frames": all_frames,
+    }
     proposal_file = files / (proposals or "").format(split=split)
     found = read_proposals(proposal_file, min_score=min_score) if proposal_file.is_file() else None
-    folder, fps = (root / "rawframes", AVA_FPS) if frames else (root / "videos", None)
+    more_rows = files / (kinetics_annotation or "").format(split=split)
+    both = kinetics and more_rows.is_file()
+    rows = read_ava_rows(path, **numbering) if path.is_file() or not both else {}
+    excluded = read_excluded(exclude_file) if exclude_file.is_file() else set()
+    left_out = {key: rows[key] for key in rows if key in excluded}
+    rows = {key: rows[key] for key in rows if key not in excluded}
+    if all_frames:
+        own = (video for video in dict.fromkeys(video for video, _ in rows) if len(video) == 11)
+        keys = ((video, second) for video in own for second in AVA_KEY_FRAMES)
+        rows |= {key: {} for key in keys if key not in rows and key not in excluded}
     if kinetics:
         shot_of = last_video(path, custom_classes) if shot_of_last_row else None
-        records = ava_kinetics_records(rows, folder=folder, proposals=found, fps=fps, shot_of=shot_of)
+        records = ava_kinetics_records(rows, proposals=found, shot_of=shot_of)
+        if both and all(len(video) == 11 for video, _ in rows):
+            more = _named_as_stored(read_ava_rows(more_rows, **numbering, persons=False), root, frames)
+            records += ava_kinetics_records(more, proposals=found, bare=(0.0, None))
     else:
-        records = ava_records(rows, folder=folder, proposals=found, fps=fps)
-    if not frames and folder.is_dir():
-        extensions = {file.stem: file.suffix for file in folder.iterdir()}
-        records = [replace(r, path=r.path + extensions.get(r.video_id, "")) for r in records]
+        records = ava_records(rows, proposals=found)
+    counted = tuple(names) if label_map else AVA_SCORED
+    protocol = BoxProtocol(
+        counted if custom_classes is None else None,
+        tuple(ava_records({key: boxes for key, boxes in left_out.items() if boxes})),
+        -1 if kinetics else 1,
+    )
     numbers = range(1, max(names) + 1) if custom_classes is None else custom_classes
-    return Parsed(records, ("background", *(names.get(c, f"class {c}") for c in numbers)))
+    classes = ("background", *(names.get(c, f"class {c}") for c in numbers))
+    return Parsed(_placed(records, root, frames), classes, protocol=protocol)
+
+
+def _placed(records: list[BoxesRecord], root: Path, frames: bool | None) -> list[BoxesRecord]:
+    """The records with the paths of their videos: a folder in ``rawframes``, or a file in ``videos``."""
+    names = {record.video_id for record in records}
+    images = {} if frames is False else _stored(root / "rawframes", names)
+    files = {} if frames else _stored(root / "videos", names)
+    elsewhere = "videos" if frames is False or (files and not images) else "rawframes"  # what is missing is looked for
+    placed = []
+    for record in records:
+        path = images.get(record.video_id) or files.get(record.video_id) or root / elsewhere / record.video_id
+        is_file = record.video_id not in images and (record.video_id in files or elsewhere == "videos")
+        placed.append(replace(record, path=str(path), shot=None if is_file else record.shot))
+    return placed
+
+
+def _stored(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Where under ``folder`` videos are whose names, "/" in them, lack the extension: files, or folders of images."""
+    found = {}
+    for group in {name.rpartition("/")[0] for name in names}:
+        try:
+            entries = list(os.scandir(folder / group))
+        except OSError:
+            continue
+        for entry in entries:
+            name = entry.name if entry.is_dir() else Path(entry.name).stem
+            found[f"{group}/{name}" if group else name] = Path(entry.path)
+    return found
+
+
+def _named_as_stored(rows: AvaFrames, root: Path, frames: bool | None) -> AvaFrames:
+    """Rows of videos NAME with the names NAME_START_END of the clips of them that are there and show the second."""
+    clips = defaultdict(list)
+    for folder in ("rawframes",) * (frames is not False) + ("videos",) * (frames is not True):
+        for stored in _stored(root / folder, [""]):
+            if match := re.fullmatch(r"(.+)_(\d+)_(\d+)", stored):
+                clips[match[1]].append((int(match[2]), int(match[3]), stored))
+    named = {}
+    for (video, second), boxes in rows.items():
+        showing = (stored for start, end, stored in clips[video] if start <= second <= end)
+        named[next(showing, video), second] = boxes
+    return named
 
 
 def read_tubes(
-    path: str | Path, split: str, *, fold: int = 1, folder: str | Path = "", extension: str = "", pixels: bool = False
+    path: str | Path,
+    split: str,
+    *,
+    fold: int = 1,
+    folder: str | Path = "",
+    extension: str = "",
+    pixels: bool = False,
+    all_frames: bool = False,
 ) -> Parsed:
     """A record for every annotated frame of a pickle of action tubes, as of UCF101-24, JHMDB and MultiSports.
 
@@ -342,6 +447,7 @@ def read_tubes(
         fold: which of the official splits, from 1.
         folder: ``record.path`` is ``folder/video + extension``.
         pixels: leave the corners in pixels; else they are fractions of the picture.
+        all_frames: also a record for each frame in which nobody is annotated.
 
     Returns:
         Records by video and frame. ``timestamp`` is the frame and ``first_second`` 1. ``entity_ids`` say which tube of
@@ -368,7 +474,7 @@ def read_tubes(
         height, width = (1, 1) if pixels else sizes[video_id]
         scale = np.array([width, height, width, height], dtype=np.float32)
         location = str(Path(folder, video_id + extension))
-        records += _tube_records(video_id, location, labelled, scale, int(lengths[video_id]))
+        records += _tube_records(video_id, location, labelled, scale, int(lengths[video_id]), all_frames)
     return Parsed(records, classes)
 
 
@@ -383,17 +489,22 @@ def _check_tubes(where: str, labelled: list[tuple[int, np.ndarray]], num_classes
 
 
 def _tube_records(
-    video_id: str, path: str, labelled: list[tuple[int, np.ndarray]], scale: np.ndarray, num_frames: int
+    video_id: str,
+    path: str,
+    labelled: list[tuple[int, np.ndarray]],
+    scale: np.ndarray,
+    num_frames: int,
+    all_frames: bool,
 ) -> Iterator[BoxesRecord]:
-    if not labelled:
-        return
-    rows = np.concatenate([tube for _, tube in labelled])
+    rows = np.concatenate([np.zeros((0, 5)), *(tube for _, tube in labelled)])
     people = np.repeat(np.arange(len(labelled)), [len(tube) for _, tube in labelled])
     order = np.argsort(rows[:, 0], kind="stable")
     rows, people = rows[order], people[order]
-    frames, starts = np.unique(rows[:, 0].astype(np.int64), return_index=True)
-    boxes = np.split(rows[:, 1:].astype(np.float32) / scale, starts[1:])
-    for frame, box, who in zip(frames.tolist(), boxes, np.split(people, starts[1:]), strict=True):
+    numbers = rows[:, 0].astype(np.int64)
+    frames = np.arange(1, num_frames + 1) if all_frames else np.unique(numbers)
+    starts = np.searchsorted(numbers, frames)[1:]
+    boxes = np.split(rows[:, 1:].astype(np.float32) / scale, starts) if len(frames) else ()
+    for frame, box, who in zip(frames.tolist(), boxes, np.split(people, starts), strict=False):
         yield BoxesRecord(
             video_id,
             path,
@@ -409,119 +520,72 @@ def _tube_records(
 
 
 def parse_tubes(
-    root: Path, split: str, *, annotation: str, folder: str, extension: str = "", fold: int = 1, pixels: bool = False
+    root: Path,
+    split: str,
+    *,
+    annotation: str,
+    folder: str,
+    extension: str = "",
+    fold: int = 1,
+    pixels: bool = False,
+    all_frames: bool = False,
 ) -> Parsed:
-    """:func:`read_tubes` of the file ``annotation`` under ``root``."""
-    return read_tubes(root / annotation, split, fold=fold, folder=root / folder, extension=extension, pixels=pixels)
+    """:func:`read_tubes` of the file ``annotation`` under ``root``.
+
+    Videos are frame images or files under ``folder``, or files in ``videos``, whatever their extension.
+    """
+    where = {"folder": root / folder, "extension": extension}
+    parsed = read_tubes(root / annotation, split, fold=fold, **where, pixels=pixels, all_frames=all_frames)
+    names = {record.video_id for record in parsed.records}
+    there = {} if extension else {**_stored(root / "videos", names), **_stored(root / folder, names)}
+    records = [replace(record, path=str(there.get(record.video_id, record.path))) for record in parsed.records]
+    return Parsed(records, parsed.classes)
 
 
-def parse_multisports(root: Path, split: str, *, min_score: float = 0.9) -> Parsed:
+def parse_multisports(root: Path, split: str, *, min_score: float = 0.9, all_frames: bool = False) -> Parsed:
     """MultiSports from MMAction2's CSV files (rows as AVA's, with the frame for the second) or the official pickle.
 
-    Splits are "train" and "val". Proposals go with the CSV files, see :func:`read_proposals`.
+    Splits are "train" and "val". Proposals go with the CSV files, see :func:`read_proposals`. Six classes do not count
+    in scores.
+
+    Args:
+        all_frames: also a record for each frame in which nobody is annotated; from the pickle.
     """
     classes = read_labels("multisports")
+    protocol = BoxProtocol(tuple(i for i, name in enumerate(classes) if name not in _MULTISPORTS_NOT_SCORED))
     rows = root / "annotations" / f"multisports_{split}.csv"
-    if not rows.is_file():
+    if all_frames or not rows.is_file():
         official = {"val": "test"}.get(split, split)
         path = root / "trainval" / "multisports_GT.pkl"
-        parsed = read_tubes(path, official, folder=root / "trainval", extension=".mp4")
+        beside = root / "annotations" / path.name
+        path = beside if beside.is_file() and not path.is_file() else path
+        parsed = read_tubes(path, official, folder=root / "trainval", extension=".mp4", all_frames=all_frames)
         if tuple(name.replace(" ", "_") for name in parsed.classes) != classes:
             raise InputError(f"{path} does not have the 66 classes of MultiSports in their order.")
-        return Parsed(parsed.records, classes)
+        return Parsed(parsed.records, classes, protocol=protocol)
     frames = read_ava_rows(rows, num_classes=len(classes), first_class=0)
     proposal_file = root / "annotations" / f"multisports_dense_proposals_{split}.recall_96.13.pkl"
     proposals = read_proposals(proposal_file, min_score=min_score) if proposal_file.is_file() else None
     records = ava_records(frames, folder=root / "trainval", proposals=proposals, seconds=(1, None), fps=None)
-    return Parsed([replace(record, in_frames=True) for record in records], classes)
+    return Parsed([replace(record, in_frames=True) for record in records], classes, protocol=protocol)
 
 
-BOX_COLUMNS = ("video", "time", "x1", "y1", "x2", "y2", "label")
+def parse_boxes(root: Path, split: str, *, pixels: bool = False, all_frames: bool = False) -> Parsed:
+    """``read_boxes`` of ``{split}.csv`` or ``{split}.json`` under ``root``, classes of ``classes.txt`` if there."""
+    path, classes = box_file(root, split)
+    return read_boxes(path, folder=root / "videos", classes=classes, pixels=pixels, all_frames=all_frames)
 
 
-def read_boxes(
-    path: str | Path, *, folder: str | Path = "", classes: Sequence[str] = (), pixels: bool = False
-) -> Parsed:
-    """Boxes of one's own, as CSV with the header ``video,time,x1,y1,x2,y2,label[,person]`` or a JSON list of such rows.
-
-    A row is a box with one class; rows of the same box are put together. ``time`` is in seconds, corners are fractions
-    of the picture, ``label`` is a class name and ``person`` a number that says who it is, -1 where it is not known.
-
-    Args:
-        folder: ``record.path`` is ``folder/video``.
-        classes: names in index order; () for the names in the file, sorted.
-        pixels: corners are in pixels.
-
-    Raises:
-        InputError: the file is missing, or a row is malformed; with its line (CSV) or number from 1 (JSON) and reason.
-    """
-    rows = list(_box_rows(path))
-    names = tuple(classes) or tuple(sorted({str(row["label"]) for _, row in rows}))
-    numbers = {name: i for i, name in enumerate(names)}
-    frames: dict[tuple[str, float], FrameBoxes] = {}
-    for where, row in rows:
-        video_id, time, box, person = _check_box(where, row, pixels)
-        if (label := str(row["label"])) not in numbers:
-            raise InputError(f"{where}: {unknown_name('class', label, names)}")
-        _, labels = frames.setdefault((video_id, time), {}).setdefault(box, (person, []))
-        if numbers[label] not in labels:
-            labels.append(numbers[label])
-    return Parsed([_record(key, boxes, folder) for key, boxes in frames.items()], names)
-
-
-def _box_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where it stands, the row) of every row, with all columns there."""
-    path = existing(path)
-    if path.suffix.lower() == ".json":
-        content = read_json(path)
-        if not isinstance(content, list):
-            raise InputError(f"{path} must hold a list of objects, not {type(content).__name__}.")
-        numbered, unit = enumerate(content, 1), "item"
-    else:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            numbered, unit = [(reader.line_num, row) for row in reader], "line"
-            header = reader.fieldnames or ()
-        if missing := [name for name in BOX_COLUMNS if name not in header]:
-            raise InputError(f"{path}, line 1: the header lacks {', '.join(missing)}.")
-    for number, row in numbered:
-        where = f"{path}, {unit} {number}"
-        missing = [n for n in BOX_COLUMNS if not isinstance(row, dict) or row.get(n) in (None, "")]
-        if missing:
-            raise InputError(f"{where}: {', '.join(missing)} missing.")
-        if None in row:
-            raise InputError(f"{where}: more fields than the header has.")
-        yield where, row
-
-
-def _check_box(where: str, row: dict[str, Any], pixels: bool) -> tuple[str, float, tuple[float, ...], int]:
-    try:
-        time, x1, y1, x2, y2 = (float(row[name]) for name in BOX_COLUMNS[1:6])
-        person = -1 if row.get("person") in (None, "") else int(row["person"])
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: time and corners must be numbers and person a whole number: {row}.") from None
-    if not (math.isfinite(time) and time >= 0):
-        raise InputError(f"{where}: time must be from 0 seconds, not {time}.")
-    limit = math.inf if pixels else 1
-    if not (0 <= x1 < x2 <= limit and 0 <= y1 < y2 <= limit and math.isfinite(x2 + y2)):
-        bounds = "corners in pixels" if pixels else "corners as fractions from 0 to 1"
-        raise InputError(f"{where}: expected {bounds} with x1 < x2 and y1 < y2, not {x1}, {y1}, {x2}, {y2}.")
-    return str(row["video"]), time, (x1, y1, x2, y2), person
-
-
-def parse_boxes(root: Path, split: str, *, pixels: bool = False) -> Parsed:
-    """:func:`read_boxes` of ``{split}.csv`` or ``{split}.json`` under ``root``, classes of ``classes.txt`` if there."""
-    path = root / f"{split}.csv"
-    path = path if path.is_file() else path.with_suffix(".json")
-    names = root / "classes.txt"
-    classes = [name for _, name in read_lines(names)] if names.is_file() else ()
-    return read_boxes(path, folder=root / "videos", classes=classes, pixels=pixels)
+def check_boxes(root: Path, split: str, bad_files: Collection[str] = ()) -> list[str]:
+    """``box_problems`` of a split under ``root``."""
+    path, classes = box_file(root, split)
+    return box_problems(path, folder=root / "videos", classes=classes, bad_files=bad_files)
 
 
 _AVA_LAYOUT = """annotations/ava_{{split}}_v{v}.csv
 annotations/ava_{{split}}_excluded_timestamps_v{v}.csv: optional
 annotations/ava_dense_proposals_{{split}}.FAIR.recall_93.9.pkl: optional, boxes of a person detector
-rawframes/VIDEO/img_00001.jpg: the minutes 15 to 30 at 30 frames a second; or videos/VIDEO.*: these minutes"""
+rawframes/VIDEO/img_00001.jpg: the minutes 15 to 30 at 30 frames a second; or videos/VIDEO.*: these minutes, or whole"""
 
 DATASETS = (
     *(
@@ -551,10 +615,11 @@ DATASETS = (
         splits=("train", "val"),
         homepage="https://research.google.com/ava/",
         license="annotations CC-BY-4.0; the videos belong to the uploaders",
-        layout="annotations/ava_{split}_v2.2.csv: AVA's rows and those of Kinetics, with videos called NAME_START_END\n"
+        layout="annotations/ava_{split}_v2.2.csv\n"
+        "annotations/kinetics_{split}_v1.0.csv: or these rows in the other file, with videos called NAME_START_END\n"
         "annotations/ava_{split}_excluded_timestamps_v2.2.csv: optional\n"
         "annotations/ava_dense_proposals_{split}.FAIR.recall_93.9.pkl: optional, boxes of a person detector\n"
-        "rawframes/VIDEO/img_00001.jpg: at 30 frames a second",
+        "rawframes/VIDEO/img_00001.jpg: at 30 frames a second; or videos/VIDEO.*; of Kinetics NAME_START_END",
         num_classes=len(AVA_CLASSES),
         paper="https://arxiv.org/abs/2005.00214",
         options={
@@ -571,7 +636,7 @@ DATASETS = (
         splits=("train", "test"),
         homepage="https://github.com/vkalogeiton/caffe/tree/act-detector",
         license="for research; the videos belong to the uploaders",
-        layout="UCF101v2-GT.pkl\nrgb-images/CLASS/VIDEO/00001.jpg",
+        layout="UCF101v2-GT.pkl\nrgb-images/CLASS/VIDEO/00001.jpg; or videos/CLASS/VIDEO.*",
         num_classes=24,
         paper="https://arxiv.org/abs/1212.0402",
         options={"annotation": "UCF101v2-GT.pkl", "folder": "rgb-images"},
@@ -584,7 +649,7 @@ DATASETS = (
         splits=("train", "test"),
         homepage="http://jhmdb.is.tue.mpg.de",
         license="CC-BY-4.0",
-        layout="JHMDB-GT.pkl\nFrames/CLASS/VIDEO/00001.png",
+        layout="JHMDB-GT.pkl\nFrames/CLASS/VIDEO/00001.png; or videos/CLASS/VIDEO.*",
         num_classes=21,
         paper="https://openaccess.thecvf.com/content_iccv_2013/html/Jhuang_Towards_Understanding_Action_2013_ICCV_paper.html",
         options={"annotation": "JHMDB-GT.pkl", "folder": "Frames"},
@@ -614,5 +679,6 @@ DATASETS = (
         layout="{split}.csv: video,time,x1,y1,x2,y2,label[,person], or {split}.json: a list of such objects\n"
         "classes.txt: optional, a class name a line\nvideos/: the videos, by their names in the first column",
         num_classes=0,
+        check=check_boxes,
     ),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from .records import BoxProtocol
 
 
 class Parsed(NamedTuple):
@@ -14,6 +16,7 @@ class Parsed(NamedTuple):
     records: list[Any]  # VideoRecord, SegmentsRecord, BoxesRecord, PoseRecord ...
     classes: tuple[str, ...]  # class names in index order; () where none are known
     categories: dict[str, int] = {}  # noqa: RUF012, never changed; of labels by category, the number of tags in each
+    protocol: BoxProtocol | None = None  # of boxes
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,13 @@ class DatasetInfo:
     paper: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # split: published number of records
     options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of `parse`, unless others are given
+    # `check(root, split, bad files)`: all that is wrong in a split's annotation, where it is one's own
+    check: Callable[[Path, str, Collection[str]], list[str]] | None = None
+
+    @property
+    def measured_split(self) -> str:
+        """The split that scores are of: "val", else "test"."""
+        return "test" if "val" not in self.splits and "test" in self.splits else "val"
 
     def read(self, root: str | Path, split: str, **options: Any) -> Parsed:
         """The records and class names of ``split`` under ``root``."""

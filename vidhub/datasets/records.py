@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,6 +74,14 @@ class BoxesRecord:
     last_second: float | None = None
     shot: tuple[int, int] | None = None  # frames that clips may use, [first, stop)
     in_frames: bool = False  # timestamps are frames, not seconds
+
+
+class BoxProtocol(NamedTuple):
+    """How the publisher of a data set scores boxes."""
+
+    classes: tuple[int, ...] | None = None  # that count; None: all
+    excluded: tuple[BoxesRecord, ...] = ()  # key frames that do not count; what is in them, MMAction2 counts as missed
+    mmaction2_offset: int = 0  # frames by which MMAction2's clips lie later
 
 
 @dataclass(frozen=True, slots=True)
