@@ -174,8 +174,9 @@ def test_bad_commands_are_told_in_one_line(saved, video, capsys, case):
 def test_list(capsys):
     assert main(["list"]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "task", "weights", "params", "dataset", "top-1"]
+    assert header.split() == ["model", "task", "weights", "params", "dataset", "top-1", "mAP"]
     assert [row.split()[0] for row in rows] == vidhub.list_models()
+    assert [row.split()[-1] for row in rows if row.startswith("slowonly_r50_ava ")] == ["20.7"]
     assert len({row.index("recognition") for row in rows if "recognition" in row}) == 1
 
 
@@ -325,6 +326,7 @@ def test_train_lists_the_published_recipes(capsys):
         (["train", "--set", "root=/no/such/folder"], "there is no folder '/no/such/folder'"),
         (["eval", "x3d_xs"], "vidhub eval takes MODEL DATASET ROOT"),
         (["eval", "--fuse", "/no/such/scores"], "holds no scores"),
+        (["eval", "slowfast_r50_ava", "ucf101_24", ".", "--split", "val"], "it must be one of train, test"),
         (["data", "info", "kinetic400"], "did you mean 'kinetics400'"),
         (["data", "list", "--task", "cooking"], "no data set is of the task 'cooking'"),
         (["check", "ntu60_2d", "/no/such/folder"], "no folder"),
@@ -345,6 +347,23 @@ def test_data_list_and_info(capsys):
     assert "https://www.crcv.ucf.edu/data/UCF101.php" in shown
     assert "train 9,537" in shown
     assert "trainlist01.txt" in shown
+
+
+def test_own_boxes_are_checked(tmp_path, capsys):
+    header, row = "video,time,x1,y1,x2,y2,label\n", "a.mp4,0,0,0,1,1,walk\n"
+    (tmp_path / "train.csv").write_text(header + row)
+    (tmp_path / "val.csv").write_text(header + row.replace("walk", "") + row.replace("1,1", "1,2"))
+    (tmp_path / "videos").mkdir()
+    render(tmp_path / "videos" / "a.mp4", frames=2)
+    assert main(["check", "boxes", str(tmp_path), "--workers", "1"]) == 2
+    shown = capsys.readouterr().out
+    assert "1 videos checked, 2 frames decoded: 0 bad" in shown
+    assert "val.csv, line 2: label missing" in shown
+    assert "val.csv, line 3: expected corners" in shown
+    assert main(["data", "info", "boxes", str(tmp_path)]) == 2
+    assert "val.csv, line 2: label missing" in capsys.readouterr().out
+    (tmp_path / "val.csv").write_text(header + row)
+    assert main(["check", "boxes", str(tmp_path), "--workers", "1"]) == 0
 
 
 def test_data_info_looks_at_a_copy(tmp_path, capsys):

@@ -1,72 +1,36 @@
 """Action detection end to end: data with boxes, training, and who does what in a video."""
 
 import json
-import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
-import av
 import numpy as np
 import pytest
 import torch
+from figures import CLASSES, CONFIG, SIZE, brightest, figures, tiny, write_own
+from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 import vidhub
 from vidhub.cli import main
+from vidhub.datasets import boxes
 from vidhub.datasets.boxes import BoxDataset, collate_boxes
+from vidhub.datasets.dataset import RecordDataset
 from vidhub.datasets.records import BoxesRecord
+from vidhub.engine import detection, prepare
 from vidhub.engine.box_losses import box_loss
-from vidhub.engine.detection import Linker, action_loss, box_validation, detect_actions, predict_actions, score_boxes
-from vidhub.errors import InputError, WeightsError
-from vidhub.models.resnet3d import ResNet3D
+from vidhub.engine.box_scores import box_validation
+from vidhub.engine.detection import ActionPrediction, BoxOverlay, Linker, action_loss, detect_actions, predict_actions
+from vidhub.engine.drawing import draw_video
+from vidhub.engine.recipe import Recipe
+from vidhub.errors import InputError, UnknownNameError, VideoError, WeightsError
 from vidhub.models.roi_detector import RoIDetector
-from vidhub.weights.types import DetectionConfig
-
-SIZE, FRAMES, SIDE = 64, 12, 24
-CLASSES = ("background", "square", "disc")
-
-
-def figure(path, kind, start, step):
-    """A bright figure that moves on noise; returns its boxes x1, y1, x2, y2 as fractions, one a frame."""
-    rng, boxes = np.random.default_rng(int(start * 7 + step * 3 + kind)), []
-    yy, xx = np.mgrid[:SIZE, :SIZE]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"crf": "10"})
-        stream.width = stream.height = SIZE
-        stream.pix_fmt = "yuv420p"
-        for t in range(FRAMES):
-            x, y = start + step * t, start
-            if kind == 1:
-                inside = (abs(xx - x) < SIDE / 2) & (abs(yy - y) < SIDE / 2)
-            else:
-                inside = (xx - x) ** 2 + (yy - y) ** 2 < (SIDE / 2) ** 2
-            picture = rng.integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
-            picture[inside] = (255, 255, 255) if kind == 1 else (250, 40, 40)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
-                container.mux(packet)
-            boxes.append([(x - SIDE / 2) / SIZE, (y - SIDE / 2) / SIZE, (x + SIDE / 2) / SIZE, (y + SIDE / 2) / SIZE])
-        for packet in stream.encode():
-            container.mux(packet)
-    return np.array(boxes, np.float32)
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    folder, made = tmp_path_factory.mktemp("figures"), []
-    for i in range(12):
-        kind = 1 + i % 2
-        path = folder / f"{i}.mp4"
-        boxes = figure(path, kind, 16 + 2 * (i // 2), 1 + i % 3)
-        made.append(BoxesRecord(str(i), str(path), 0.6, boxes[6:7], ((kind,),)))
-    return made
-
-
-CONFIG = DetectionConfig(4, 1, size=SIZE, target_fps=None)
-
-
-def tiny():
-    torch.manual_seed(0)
-    model = RoIDetector(ResNet3D(0, depth=18, spatial_strides=(1, 2, 2, 1)), num_classes=3, dropout=0.0, roi_size=4)
-    model.data_config, model.labels = CONFIG, None
-    return model
+    return figures(tmp_path_factory.mktemp("figures"), 12)
 
 
 def test_samples_follow_the_picture(records):
@@ -82,6 +46,53 @@ def test_samples_follow_the_picture(records):
         mirrored = BoxDataset(records, CONFIG, CLASSES, training=True)[0]
         x1, y1, x2, y2 = mirrored.boxes[0].clamp(0, SIZE).round().int().tolist()
         assert mirrored.clip[:, 2].mean(0)[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4].mean() > bright.mean() + 1
+
+
+def test_training_cuts_out_squares_of_several_sizes(records, monkeypatch):
+    shorts = []
+    original = boxes.as_clip
+    monkeypatch.setattr(boxes, "as_clip", lambda f, c, short, crop: shorts.append(short) or original(f, c, short, crop))
+    data = BoxDataset(records, CONFIG, CLASSES, training=True, short_side=(64, 96), crop=48)
+    samples = [data[i] for i in range(12)]
+    assert {sample.clip.shape[-2:] for sample in samples} == {(48, 48)}
+    assert len(set(shorts)) > 3
+    assert all(64 <= short <= 96 for short in shorts)
+    for sample in samples:
+        assert len(sample.boxes) == len(sample.labels) == 1
+        assert sample.boxes.min() >= 0
+        assert sample.boxes.max() <= 48
+    whole = BoxDataset(records, CONFIG, CLASSES, training=True, short_side=(80, 80), crop=0)[0]
+    assert whole.clip.shape[-2:] == (80, 80)
+    with pytest.raises(InputError, match="crop must be from 0 to the least short side, 64, not 65"):
+        BoxDataset(records, CONFIG, CLASSES, crop=65)
+
+
+def test_boxes_that_are_cut_away_are_left_out(records):
+    corner = np.array([[0, 0, 0.02, 0.02], [0.3, 0.3, 0.7, 0.7]], np.float32)
+    record = replace(records[0], boxes=corner, labels=((1,), (2,)))
+    data = BoxDataset([record], CONFIG, CLASSES, training=True, short_side=(128, 128), crop=64)
+    samples = [data[0] for _ in range(8)]
+    assert all(sample.labels[-1].tolist() == [0, 0, 1] for sample in samples)
+    assert {len(sample.boxes) for sample in samples} >= {1}
+
+
+@pytest.mark.parametrize("box", [[0.5, 0, 0.1, 1], [np.nan, 0, 1, 1], [10, 10, 50, 50], [1.2, 0, 1.5, 1]])
+def test_boxes_that_are_none_are_named(records, box):
+    with pytest.raises(InputError, match=r"'0' at 0\.6 has the box .* as fractions of the picture"):
+        BoxDataset([replace(records[0], boxes=np.array([box]))], CONFIG, CLASSES)[0]
+
+
+def test_a_video_that_ends_before_its_key_frame_is_told(records):
+    with pytest.raises(VideoError, match=r"0\.mp4': it ends before second 9"):
+        BoxDataset([replace(records[0], timestamp=9.0)], CONFIG, CLASSES)[0]
+
+
+def test_whole_movies_begin_at_second_0():
+    ava = BoxesRecord("a", "a", 902, np.zeros((0, 4)), (), first_second=900.0, last_second=1800.0)
+    lasting = {seconds: SimpleNamespace(duration=seconds) for seconds in (880.0, 901.0, 1900.0, 5400.0)}
+    assert [boxes.first_second(ava, reader) for reader in lasting.values()] == [900, 900, 0, 0]
+    frames = replace(ava, shot=(0, 27000))
+    assert boxes.first_second(frames, lasting[5400.0]) == 900
 
 
 def test_batches_are_padded(records):
@@ -139,15 +150,7 @@ def test_the_loop_takes_boxes(records, tmp_path):
 @pytest.fixture
 def own(records, tmp_path):
     """A data set of one's own: four videos to train on, two to measure."""
-    (tmp_path / "videos").mkdir()
-    for split, chosen in (("train", records[:4]), ("val", records[4:6])):
-        lines = ["video,time,x1,y1,x2,y2,label"]
-        for record in chosen:
-            name, corners = f"{record.video_id}.mp4", ",".join(map(str, record.boxes[0].tolist()))
-            shutil.copy(record.path, tmp_path / "videos" / name)
-            lines.append(f"{name},{record.timestamp},{corners},{CLASSES[record.labels[0][0]]}")
-        (tmp_path / f"{split}.csv").write_text("\n".join(lines))
-    return tmp_path
+    return write_own(tmp_path, train=records[:4], val=records[4:6])
 
 
 def test_recipe_for_boxes_of_ones_own(own, capsys):
@@ -158,8 +161,68 @@ def test_recipe_for_boxes_of_ones_own(own, capsys):
     assert (config.activation, config.background, config.size) == ("softmax", False, SIZE)
     assert main(["eval", f"local-dir:{out}", "boxes", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mAP"] == pytest.approx(run.metrics["mAP"])
+    nonsense = {"loss": "nonsense", "mixup": 0.5, "cutmix": 0.5, "smoothing": 0.1, "repeats": 2, "cache": 64}
+    for key, value in nonsense.items() | {("balance", True), ("views", "test")}:
+        with pytest.raises(InputError, match=f"{key} in the recipe cannot be had with boxes"):
+            vidhub.train(model="slowonly_r50_ava", dataset="boxes", root=str(tmp_path), out=out + "2", **{key: value})
+    with pytest.raises(UnknownNameError, match="unknown part of augment with boxes 'crops'; did you mean 'crop'"):
+        vidhub.train(model="x3d_xs", dataset="boxes", root=str(tmp_path), out=out + "2", augment={"crops": 1})
+    args = {"loss_args": {"gama": 1}, **settings}
+    with pytest.raises(UnknownNameError, match="unknown part of loss_args with boxes 'gama'; did you mean 'gamma'"):
+        vidhub.train(model="slowonly_r50_ava", dataset="boxes", root=str(tmp_path), out=out + "2", **args)
     with pytest.raises(InputError, match="task='detection'"):
         vidhub.train(model="x3d_xs", dataset="boxes", root=str(tmp_path), out=out + "2", **settings)
+
+
+def test_focal_loss_by_recipe(records):
+    batch, model = collate_boxes([BoxDataset(records, CONFIG, CLASSES)[0]]), tiny()
+    usual = action_loss(model, batch)
+    focal = prepare.box_loss(Recipe(loss_args={"alpha": 3.0, "gamma": 1.0}))(model, batch)
+    assert focal != usual
+    assert focal == action_loss(model, batch, alpha=3.0, gamma=1.0)
+
+
+def test_a_network_of_ones_own_is_trained_and_saved(own):
+    torch.manual_seed(0)
+    model = RoIDetector(vidhub.create_model("x3d_xs", num_classes=0, depth=1.0), 2)
+    assert (model.data_config.num_frames, model.data_config.stride, model.data_config.background) == (4, 12, False)
+    model.data_config = replace(model.data_config, num_frames=4, stride=1, size=SIZE)
+    run = vidhub.train(
+        model=model,
+        dataset="boxes",
+        root=str(own),
+        out=str(own / "run"),
+        epochs=1,
+        batch_size=2,
+        workers=0,
+        device="cpu",
+    )
+    again = vidhub.create_model(f"local-dir:{own / 'run'}")
+    assert again.data_config == run.model.data_config
+    assert again.labels == ("disc", "square")
+    found = vidhub.predict(again, str(own / "videos" / "4.mp4"), detector=brightest)
+    assert set(found.labels[0]) == {"disc", "square"}
+
+
+def test_a_network_without_a_background_learns_classes_with_one(records, tmp_path):
+    data = RecordDataset(records[:2], classes=CLASSES)
+    model = RoIDetector(vidhub.create_model("x3d_xs", num_classes=0, depth=1.0), 2)
+    model.data_config = replace(model.data_config, num_frames=4, stride=1, size=SIZE)
+    settings = {"epochs": 1, "batch_size": 2, "workers": 0, "device": "cpu", "out": str(tmp_path)}
+    run = vidhub.train(model=model, train_set=data, val_set=data, **settings)
+    assert not run.model.data_config.background
+    assert run.model.labels == ("square", "disc")
+
+
+def test_a_bank_goes_on_without_what_cannot_be_read(own, capsys):
+    vidhub.save_checkpoint(vidhub.create_model("roi_detector", trunk="x3d_xs", num_classes=2), own / "teacher")
+    (own / "videos" / "4.mp4").write_bytes(b"no video")
+    make = ["bank", f"local-dir:{own / 'teacher'}", "boxes", str(own), "--out", str(own / "bank"), "--split", "val"]
+    assert main([*make, "--workers", "0", "--data", "pixels=false"]) == 2
+    out, err = capsys.readouterr()
+    assert out == f"val: 1 videos written to {own / 'bank'}\n"
+    assert "not written" in err
+    assert "4.mp4" in err
 
 
 def test_a_bank_is_made_and_used(own, capsys):
@@ -199,7 +262,7 @@ def test_tubes_are_scored_where_frames_are_annotated(records):
         for r, c in zip(records[:2], (1, 2), strict=True)
         for t in (6, 7, 8)
     ]
-    scores = score_boxes(tiny(), BoxDataset(tubes, CONFIG, CLASSES))
+    scores = box_validation(BoxDataset(tubes, CONFIG, CLASSES))(tiny())
     # a network without training says much the same of both: each class has one tube right
     assert set(scores) == {"mAP", "video mAP@0.2", "video mAP@0.5"}
     assert scores["video mAP@0.5"] >= 50
@@ -226,16 +289,7 @@ def test_frames_count_where_seconds_do_not(records):
     assert torch.equal(by_frame, by_time)  # frame 7 of 10 a second is at 0.6 seconds
 
 
-def brightest(frame):
-    """A person detector for these figures: the box of what is bright."""
-    y, x = np.nonzero(frame[0].numpy() > 128)
-    return np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], np.float32) if len(x) else np.zeros((0, 4))
-
-
 def test_who_does_what_in_a_video(records, tmp_path):
-    from vidhub.engine.detection import BoxOverlay
-    from vidhub.engine.drawing import draw_video
-
     model = tiny().eval()
     model.labels = CLASSES[1:]
     keys = list(detect_actions(model, records[0].path, brightest, every=0.4))
@@ -252,6 +306,119 @@ def test_who_does_what_in_a_video(records, tmp_path):
         assert len(drawn) == len(plain)
         change = (drawn.get_frames([6]).float() - plain.get_frames([6]).float()).abs().mean()
     assert change > 1
+
+
+def test_key_frames_in_batches_and_other_precision(records):
+    model = tiny().eval()
+    one, several = (list(detect_actions(model, records[0].path, brightest, every=0.2, batch_size=n)) for n in (1, 4))
+    assert [key.frame for key in one] == [key.frame for key in several]
+    for a, b in zip(one, several, strict=True):
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+    half = next(detect_actions(model, records[0].path, brightest, dtype="bfloat16"))
+    assert np.abs(half.scores - one[0].scores).max() < 0.1
+
+
+def test_sources_are_named_as_elsewhere(records):
+    path = Path(records[0].path)
+    assert vidhub.predict(tiny(), path, detector=brightest).source == str(path)
+    with vidhub.VideoReader(path) as reader:
+        assert vidhub.predict(tiny(), reader, detector=brightest).source == "VideoReader"
+        assert reader.get_frames([0]).shape[0] == 1  # still open
+
+
+def test_one_person_detector_for_all_videos(records, monkeypatch):
+    made = []
+    monkeypatch.setattr(detection, "FasterRCNN", lambda device: made.append(device) or brightest)
+    found = vidhub.predict(tiny(), [record.path for record in records[:3]])
+    assert len(found) == 3
+    assert len(made) == 1
+
+
+def test_what_is_not_for_detectors_is_refused(records):
+    with pytest.raises(InputError, match="views and poses are not for networks that name what each person does"):
+        vidhub.predict(tiny(), records[0].path, detector=brightest, views="test")
+    with pytest.raises(InputError, match="detector is for networks that name what each person does"):
+        vidhub.predict(vidhub.create_model("x3d_xs"), records[0].path, detector=brightest)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "not NoneType"),
+        ("abc", "not str"),
+        ({"boxes": torch.zeros(1, 4)}, "not dict"),
+        (np.zeros((2, 3)), r"not shape \(2, 3\)"),
+        ([10, 10, 50, 50], r"not shape \(4,\)"),
+        ([[np.nan, 0, 1, 1]], "the box \\[nan"),
+        ([[50, 50, 10, 10]], "x1 <= x2"),
+        ([[1000, 1000, 1100, 1100]], "which is 64x64"),
+    ],
+)
+def test_wrong_person_detectors_are_named(records, found, reason):
+    with pytest.raises(InputError, match=f"person detector g.*{reason}"):
+        next(detect_actions(tiny(), records[0].path, lambda picture: found))
+
+
+def test_person_detectors_may_give_tensors_lists_and_scores():
+    picture = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    box = [10.0, 10, 50, 50]
+    for found in ([box], torch.tensor([box], requires_grad=True), np.array([[*box, 0.9]])):
+        assert detection.persons_in(picture, lambda _, found=found: found).tolist() == [box]
+    assert detection.persons_in(picture, lambda _: np.zeros((0, 5))).shape == (0, 4)
+
+
+def test_without_its_weights_the_person_detector_tells_what_can_be_done(monkeypatch):
+    monkeypatch.setenv("VIDHUB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="VIDHUB_MIRROR") as error:
+        detection.FasterRCNN()
+    assert "checkpoint_path" not in str(error.value)
+
+
+class Pen:
+    """Notes what is drawn on a picture of 100 x 60."""
+
+    def __init__(self):
+        self.pen = ImageDraw.Draw(Image.new("RGB", (100, 60)))
+        self.im, self.textbbox, self.boxes, self.texts = self.pen.im, self.pen.textbbox, [], []
+
+    def rectangle(self, box, **_):
+        self.boxes.append([round(v, 3) for v in box])
+
+    def text(self, place, text, **options):
+        options.pop("fill"), options.pop("stroke_fill")
+        self.texts.append(self.textbbox(place, text, **options))
+
+
+def test_boxes_are_drawn_between_their_key_frames_and_names_inside():
+    frames, tracks = [10, 20, 30, 30, 40], [0, 0, 0, 1, 1]
+    boxes = [[0, 0, 10, 10], [10, 0, 20, 10], [10, 0, 20, 10], [90, 50, 99, 59], [90, 50, 99, 59]]
+    overlay = BoxOverlay(ActionPrediction("", frames, frames, tracks, boxes, [["walk"]] * 5, [[0.5]] * 5))
+    drawn = {}
+    for number in (4, 5, 15, 24, 26, 34, 36, 45, 46):
+        pen = Pen()
+        overlay.draw(pen, number, 1)
+        drawn[number] = pen.boxes
+        for left, top, right, bottom in pen.texts:
+            assert 0 <= left <= right <= 100
+            assert 0 <= top <= bottom <= 60
+    one, other = [10, 0, 20, 10], [90, 50, 99, 59]
+    assert drawn == {
+        4: [],
+        5: [[0, 0, 10, 10]],
+        15: [[5, 0, 15, 10]],
+        24: [one],
+        26: [one, other],
+        34: [one, other],
+        36: [other],
+        45: [other],
+        46: [],
+    }
+
+
+def test_where_a_video_cannot_be_drawn_is_told_before_the_work(capsys, tmp_path):
+    for target, reason in (("none/a.mp4", "there is no folder"), ("a.webm", "not as .webm")):
+        assert main(["predict", "no.mp4", "--draw", str(tmp_path / target)]) == 2
+        assert reason in capsys.readouterr().err
 
 
 def test_nobody_there():

@@ -66,6 +66,15 @@ def _note(text: str) -> None:
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
+_DATA = {
+    "nargs": "+",
+    "action": "extend",
+    "default": [],
+    "metavar": "KEY=VALUE",
+    "help": "options of the data set, as dataset_args of a recipe",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         raise InputError(f"{message}; see {self.prog} --help.")
@@ -133,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("root", metavar="ROOT", help="folder of the data set")
     command.add_argument("--split", nargs="+", default=["train", "val"], help="train and val if nothing is said")
     command.add_argument("--out", required=True, metavar="FOLDER", help="for the bank; goes on where it stopped")
+    command.add_argument("--data", **_DATA)
     command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that decode (%(default)s)")
     command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
 
@@ -175,13 +185,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model", nargs="?", metavar="MODEL", help="as for predict --model")
     command.add_argument("dataset", nargs="?", metavar="DATASET", help="see vidhub data list")
     command.add_argument("root", nargs="?", metavar="ROOT", help="folder of the data set")
-    command.add_argument("--split", default="val", help="%(default)s if nothing is said")
+    command.add_argument("--split", help="val, or test where there is no other, if nothing is said")
+    command.add_argument("--data", **_DATA)
     command.add_argument("--views", type=_views, default="test", help="as for predict; the published test by default")
     command.add_argument(
         "--out", metavar="DIR", help="keep scores, metrics and a report there; goes on where it stopped"
     )
     command.add_argument(
         "--as-mmaction2", action="store_true", help="of boxes: count as MMAction2's published mAP does"
+    )
+    command.add_argument(
+        "--detect", action="store_true", help="of boxes: find the persons by Faster R-CNN, in every key frame"
     )
     command.add_argument("--bank", metavar="FOLDER", help="of boxes: the feature bank of a network with a memory")
     command.add_argument("--match-labels", action="store_true", help="bring the model's classes into the data's order")
@@ -241,6 +255,9 @@ def _predict(args: argparse.Namespace) -> int:
 
     model, seen = args.model, files
     if args.draw:
+        from .engine.drawing import check_target
+
+        check_target(args.draw)
         model, seen = _look_once(args, files)
     results = predict(
         model,
@@ -347,13 +364,17 @@ def _extract(args: argparse.Namespace) -> int:
 
 def _bank(args: argparse.Namespace) -> int:
     from .engine.bank import write_bank
+    from .engine.recipe import read_setting
 
+    settings = {"device": args.device, "workers": args.workers, **dict(map(read_setting, args.data))}
+    failed = False
     for split in args.split:
-        count = write_bank(
-            args.model, args.dataset, args.root, args.out, split, device=args.device, workers=args.workers
-        )
+        count, failures = write_bank(args.model, args.dataset, args.root, args.out, split, **settings)
         print(f"{split}: {count} videos written to {args.out}")
-    return 0
+        for failure in failures:
+            _note(f"vidhub: not written: {failure}")
+        failed = failed or bool(failures)
+    return 2 if failed else 0
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -408,7 +429,7 @@ def _about_weights(weights: Weights) -> dict[str, Any]:
 def _model_cells(arch: str) -> dict[str, str]:
     published = _published(arch)
     cells = _weights_cells(published[0]) if published else {}
-    cells = {key: cells.get(key, "-") for key in ("params", "dataset", "top-1")}
+    cells = {key: cells.get(key, "-") for key in ("params", "dataset", "top-1", "mAP")}
     return {"model": arch, "task": TASK_OF[arch], "weights": str(len(published)), **cells}
 
 
@@ -422,6 +443,7 @@ def _weights_cells(weights: Weights) -> dict[str, str]:
         else str(getattr(config, "num_frames", "-")),
         "dataset": weights.dataset or "-",
         "top-1": f"{weights.metrics['top1']:.1f}" if "top1" in weights.metrics else "-",
+        "mAP": f"{weights.metrics['mAP']:.1f}" if "mAP" in weights.metrics else "-",
         "licence": weights.license or "-",
     }
 
@@ -543,31 +565,29 @@ def _eval(args: argparse.Namespace) -> int:
     elif args.root is None:
         raise InputError("vidhub eval takes MODEL DATASET ROOT, or --fuse with the folders of earlier evals.")
     else:
-        from .datasets.catalog import dataset_info
+        from .engine.recipe import read_setting
 
-        if dataset_info(args.dataset).task == "localization":
-            from .engine.localization import measure_localizer
-
-            scores = measure_localizer(args.model, args.dataset, args.root, args.split, args.device)
-            _print_json(scores) if args.json else print(_scores_line(scores))
-            return 0
-        if dataset_info(args.dataset).task == "detection":
-            from .engine.bank import FeatureBank
-            from .engine.detection import measure_detector
-
-            bank = FeatureBank(args.bank) if args.bank else None
-            options = {"as_mmaction2": args.as_mmaction2, "bank": bank, "workers": args.workers}
-            scores = measure_detector(args.model, args.dataset, args.root, args.split, args.device, **options)
-            _print_json(scores) if args.json else print(_scores_line(scores))
-            return 0
-        options = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype")
-        result = evaluate(args.model, args.dataset, args.root, **{name: getattr(args, name) for name in options})
+        names = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype", "as_mmaction2")
+        settings = {name: getattr(args, name) for name in (*names, "bank")} | dict(map(read_setting, args.data))
+        result = evaluate(args.model, args.dataset, args.root, detector=args.detect, **settings)
     if int(os.environ.get("RANK", 0)) == 0:
-        for failure in result.failures:
-            _note(f"vidhub: not scored: {failure}")
-        about = {"videos": len(result.names), "not_scored": len(result.failures), **result.metrics}
-        _print_json(about) if args.json else print(f"{len(result.names)} videos: {_scores_line(result.metrics)}")
+        _print_scores(result, args.json)
     return 0
+
+
+def _print_scores(result: Any, as_json: bool) -> None:
+    """Of an ``Evaluation`` or a ``BoxEvaluation``, or the metrics alone."""
+    if isinstance(result, dict):
+        _print_json(result) if as_json else print(_scores_line(result))
+        return
+    for failure in result.failures:
+        _note(f"vidhub: not scored: {failure}")
+    if hasattr(result, "persons"):
+        about = {"persons": result.persons, "key_frames": len(result.rows), "not_scored": result.missed}
+        _print_json(about | result.metrics) if as_json else print(result)
+        return
+    about = {"videos": len(result.names), "not_scored": len(result.failures), **result.metrics}
+    _print_json(about) if as_json else print(f"{len(result.names)} videos: {_scores_line(result.metrics)}")
 
 
 def _scores_line(scores: dict[str, float]) -> str:
@@ -635,7 +655,7 @@ def _check(args: argparse.Namespace) -> int:
     print(report)
     if report.bad:
         _note(f"the list is in {path}; create_dataset and vidhub train leave these videos out.")
-    return 2 if report.bad else 0
+    return 2 if report.bad or report.problems else 0
 
 
 # ------------------------------------------------------------------------------------------------------------ output
@@ -649,7 +669,7 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-_NUMBERS = {"params", "frames", "top-1", "classes", "records", "published", "missing", "start", "end", "score"}
+_NUMBERS = {"params", "frames", "top-1", "mAP", "classes", "records", "published", "missing", "start", "end", "score"}
 
 
 def _print_table(rows: list[dict[str, str]]) -> None:

@@ -18,7 +18,7 @@ from .._files import write_whole
 from ..datasets.boxes import BoxDataset
 from ..datasets.catalog import create_dataset
 from ..datasets.records import BoxesRecord
-from ..errors import InputError
+from ..errors import InputError, VideoError, VidhubError, from_worker, in_one_line
 from ..models._factory import create_model
 from ..models.lfb import feature_bank
 from .detection import open_boxes
@@ -70,7 +70,7 @@ def write_bank(
     workers: int = 0,
     progress: bool | None = None,
     **options: Any,
-) -> int:
+) -> tuple[int, list[str]]:
     """Write the features of every person of a data set to ``out/VIDEO.safetensors``, a tensor (N, C) for each second.
 
     Persons are those of a person detector where the data set has some. Videos whose file is there already are left out,
@@ -81,7 +81,7 @@ def write_bank(
         options: of ``create_dataset``.
 
     Returns:
-        How many videos were written.
+        How many videos were written, and a sentence for each that cannot be read.
 
     Raises:
         InputError: the network is no such detector, or the data set counts frames where the bank counts seconds.
@@ -95,12 +95,18 @@ def write_bank(
     order = sorted(range(len(data)), key=lambda i: (data.records[i].video_id, data.records[i].timestamp))
     videos = [(name, list(indices)) for name, indices in groupby(order, key=lambda i: data.records[i].video_id)]
     missing = [(name, indices) for name, indices in videos if not (Path(out) / _file_of(name)).exists()]
-    show = sys.stderr.isatty() if progress is None else progress
+    show, failures = sys.stderr.isatty() if progress is None else progress, []
     for name, indices in tqdm(missing, unit="video", disable=not show):
-        features = _features(model, data, indices, workers)
+        try:
+            features = _features(model, data, indices, workers)
+        except (VideoError, OSError) as error:
+            failures.append(in_one_line(error))
+            continue
+        except VidhubError as error:
+            raise from_worker(error) from None
         about = {"channels": str(model.num_features), "model": getattr(model, "arch", type(model).__name__)}
         write_whole(Path(out) / _file_of(name), save({str(s): f for s, f in features.items()}, metadata=about))
-    return len(missing)
+    return len(missing) - len(failures), failures
 
 
 @torch.inference_mode()

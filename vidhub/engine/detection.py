@@ -1,26 +1,23 @@
-"""Action detection: its loss and validation, and from a video to who does what."""
+"""Action detection: its loss and data, and from a video to who does what."""
 
 from __future__ import annotations
 
-import sys
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
+from torch.utils.data import Dataset
 
-from ..datasets.boxes import BoxDataset, collate_boxes, read_clip
-from ..datasets.catalog import create_dataset
-from ..datasets.records import BoxesRecord
+from ..datasets.boxes import BoxDataset, read_clip
+from ..datasets.records import BoxesRecord, BoxProtocol
 from ..datasets.video_io import VideoReader
-from ..errors import InputError
-from ..metrics.ava import MMACTION2, Boxes, frame_map
-from ..metrics.tubes import Tube, link_boxes, video_map
+from ..errors import InputError, VidhubError
 from ..models._factory import create_model
 from ..transforms import functional as F
 from ..weights.resolve import fetch_state_dict
@@ -28,18 +25,19 @@ from ..weights.tables.detection import FASTER_RCNN
 from ..weights.types import DetectionConfig
 from .box_losses import box_loss
 from .poses import box_iou, without_epsilon
-from .predict import class_names, pick_device
+from .predict import checked_dtype, class_names, pick_device, source_name
+from .scoring import evaluation_mode, mixed_precision
 
 PersonDetector = Callable[[Tensor], Any]  # uint8 (3, H, W) -> boxes (N, 4) in pixels, or (N, 5) with their score
 
 
-def action_loss(model: nn.Module, batch: dict[str, Any], *, alpha: float = 1.0, gamma: float = 0.0) -> Tensor:
-    """The loss of a detector on a batch of ``collate_boxes``; see ``box_loss``."""
+def action_loss(model: nn.Module, batch: dict[str, Any], **options: Any) -> Tensor:
+    """The loss of a detector on a batch of ``collate_boxes``, with these options of ``box_loss``."""
     config = getattr(model, "module", model).data_config
     logits = model(batch["clips"], batch["boxes"], batch["bank"])
     several = config.activation == "sigmoid"
     labels = torch.cat(batch["labels"]).to(logits)
-    return box_loss(logits, labels, multilabel=several, background=config.background, alpha=alpha, gamma=gamma)
+    return box_loss(logits, labels, multilabel=several, background=config.background, **options)
 
 
 def action_scores(logits: Tensor, activation: str) -> Tensor:
@@ -54,19 +52,27 @@ def has_boxes(data: Dataset) -> bool:
 
 
 def open_boxes(
-    data: Dataset, model: nn.Module, *, training: bool = False, bank: Callable[..., Tensor] | None = None
+    data: Dataset, model: nn.Module, *, bank: Callable[..., Tensor] | None = None, **options: Any
 ) -> BoxDataset:
     """A data set of ``create_dataset`` as clips with boxes, as ``model`` takes them.
 
+    A background that the data set's classes begin with is left out for a network that has none.
+
     Args:
         bank: of ``BoxDataset``, for a network with a memory.
+        options: others of ``BoxDataset``.
 
     Raises:
         InputError: the network is no detector, has another number of classes, or lacks its bank.
     """
     if not isinstance(config := getattr(model, "data_config", None), DetectionConfig):
         raise InputError("this data set has boxes: train or measure a network of list_models(task='detection') on it.")
-    if model.num_classes != len(data.classes):
+    records, classes, protocol = data.records, tuple(data.classes), getattr(data, "protocol", None) or BoxProtocol()
+    if lacks_background(model, classes):
+        if isinstance(data, BoxDataset):
+            raise InputError("this network has no background: leave it out of the classes of the data set.")
+        records, classes, protocol = _without_background(records, classes, protocol)
+    elif model.num_classes != len(data.classes):
         raise InputError(f"the model has {model.num_classes} classes, the data set {len(data.classes)}.")
     if isinstance(data, BoxDataset):
         return data
@@ -76,7 +82,29 @@ def open_boxes(
             if bank
             else "this network looks at the whole video: make a feature bank with vidhub bank, and pass its folder."
         )
-    return BoxDataset(data.records, config, data.classes, training=training, bank=bank)
+    return BoxDataset(records, config, classes, bank=bank, protocol=protocol, **options)
+
+
+def lacks_background(model: nn.Module, classes: Sequence[str]) -> bool:
+    """Whether a detector has all of these classes but the background that they begin with."""
+    return (
+        not model.data_config.background
+        and tuple(classes[:1]) == ("background",)
+        and model.num_classes == len(classes) - 1
+    )
+
+
+def _without_background(
+    records: Sequence[BoxesRecord], classes: tuple[str, ...], protocol: BoxProtocol
+) -> tuple[list[BoxesRecord], tuple[str, ...], BoxProtocol]:
+    """The same with every class one lower; the first is none."""
+
+    def lowered(record: BoxesRecord) -> BoxesRecord:
+        return replace(record, labels=tuple(tuple(c - 1 for c in known) for known in record.labels))
+
+    counted = protocol.classes and tuple(c - 1 for c in protocol.classes if c)
+    excluded = tuple(map(lowered, protocol.excluded))
+    return list(map(lowered, records)), classes[1:], protocol._replace(classes=counted, excluded=excluded)
 
 
 def fitted_config(config: DetectionConfig, data: Dataset) -> DetectionConfig:
@@ -86,111 +114,34 @@ def fitted_config(config: DetectionConfig, data: Dataset) -> DetectionConfig:
     return replace(config, background=background, activation="sigmoid" if several else "softmax")
 
 
-def measure_detector(
-    model: nn.Module | str,
-    dataset: str,
-    root: str,
-    split: str = "val",
-    device: str | torch.device | None = None,
-    *,
-    as_mmaction2: bool = False,
-    bank: Callable[..., Tensor] | None = None,
-    workers: int = 0,
-    **options: Any,
-) -> dict[str, float]:
-    """:func:`score_boxes` of a data set by name, on the boxes of a person detector where it has some.
-
-    Args:
-        model: of ``create_model``, or a name whose published weights are loaded.
-        as_mmaction2: count as MMAction2's published scores do, see ``metrics.ava.MMACTION2``.
-        bank: see :func:`open_boxes`.
-        workers: processes that decode.
-        options: of ``create_dataset``.
+def persons_in(picture: Tensor, detector: PersonDetector) -> Tensor:
+    """The boxes that a person detector finds in a picture uint8 (3, H, W): float32 (N, 4), on the CPU.
 
     Raises:
-        InputError: see :func:`open_boxes`.
+        InputError: it gives something else than boxes (N, 4), or (N, 5) with their score, in pixels of the picture.
     """
-    device = pick_device(device, model)
-    model = create_model(model, pretrained=True) if isinstance(model, str) else model
-    data = open_boxes(create_dataset(dataset, root, split, **options), model, bank=bank)
-    counting = MMACTION2 if as_mmaction2 else {}
-    return score_boxes(model.to(device), data, workers=workers, progress=sys.stderr.isatty(), **counting)
-
-
-@torch.inference_mode()
-def score_boxes(
-    model: nn.Module,
-    data: BoxDataset,
-    *,
-    min_score: float = 0.002,
-    workers: int = 0,
-    progress: bool = False,
-    **counting: Any,
-) -> dict[str, float]:
-    """Frame mAP of a network on a data set, in percent, and of tubes their video mAP at IoU 0.2 and 0.5.
-
-    Args:
-        min_score: actions of a box that are less likely are not counted as found.
-        counting: of ``frame_map``.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    first = 1 if model.data_config.background else 0
-    found, truth = [], []
-    samples = DataLoader(data, batch_size=None, num_workers=workers)
-    for i, sample in enumerate(tqdm(samples, unit="frame", disable=not progress)):
-        record = data.records[i]
-        actual = np.asarray(record.boxes, np.float64).reshape(-1, 4)
-        truth += [(i, *box, c) for box, known in zip(actual, record.labels, strict=True) for c in known]
-        if not len(sample.boxes):
-            continue
-        bank = collate_boxes([sample])["bank"]
-        logits = model(
-            sample.clip[None].to(device), [sample.boxes.to(device)], None if bank is None else bank.to(device)
+    if not callable(detector):
+        raise InputError(f"detector must be a function from a picture to boxes, not {detector!r}.")
+    found = detector(picture)
+    try:
+        rows = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found, np.float32)
+    except (TypeError, ValueError, RuntimeError):
+        rows = np.zeros(())
+    if rows.size == 0 and rows.ndim:
+        return torch.zeros(0, 4)
+    if rows.ndim != 2 or rows.shape[1] not in (4, 5):
+        what = f"shape {rows.shape}" if rows.ndim else type(found).__name__
+        raise InputError(f"a person detector gives boxes (N, 4), or (N, 5) with their score, and not {what}.")
+    boxes, (height, width) = torch.from_numpy(rows[:, :4].copy()), picture.shape[-2:]
+    low, high = boxes[:, :2], boxes[:, 2:]
+    edge = torch.tensor([width, height])
+    fine = boxes.isfinite().all(1) & (low <= high).all(1) & (low < edge).all(1) & (high > 0).all(1)
+    if not fine.all():
+        raise InputError(
+            f"the person detector gave the box {boxes[~fine][0].tolist()}: expected x1 <= x2 and y1 <= y2 in pixels of "
+            f"the picture, which is {width}x{height}."
         )
-        scores = action_scores(logits, model.data_config.activation).cpu()
-        boxes = F.original_boxes(sample.boxes, sample.clip.shape[-2:]).tolist()
-        for box, row in zip(boxes, scores.tolist(), strict=True):
-            found += [(i, *box, c, s) for c, s in enumerate(row) if c >= first and s > min_score]
-    result = {"mAP": 100 * frame_map(_rows(found, scored=True), _rows(truth), **counting).overall}
-    if all(record.in_frames and record.entity_ids for record in data.records):
-        tubes, actual = _linked(found, data.records), _annotated_tubes(data.records)
-        result |= {f"video mAP@{iou}": 100 * video_map(tubes, actual, iou=iou) for iou in (0.2, 0.5)}
-    return result
-
-
-def _linked(rows: list[tuple], records: Sequence[BoxesRecord]) -> list[Tube]:
-    """Tubes of rows (record, x1, y1, x2, y2, class, score)."""
-    of_tubes = defaultdict(list)
-    for i, *box, label, score in rows:
-        of_tubes[records[i].video_id, label].append((records[i].timestamp, *box, score))
-    tubes = []
-    for (video, label), part in of_tubes.items():
-        table = np.array(part, np.float64)
-        tubes += link_boxes(video, label, table[:, 0].astype(np.int64), table[:, 1:5], table[:, 5])
-    return tubes
-
-
-def _annotated_tubes(records: Sequence[BoxesRecord]) -> list[Tube]:
-    of_tubes = defaultdict(list)
-    for record in sorted(records, key=lambda record: record.timestamp):
-        for box, labels, who in zip(record.boxes, record.labels, record.entity_ids, strict=True):
-            for label in labels:
-                of_tubes[record.video_id, label, who].append((int(record.timestamp), box))
-    return [
-        Tube(video, label, np.array([frame for frame, _ in part]), np.array([box for _, box in part]))
-        for (video, label, _), part in of_tubes.items()
-    ]
-
-
-def _rows(rows: list[tuple], scored: bool = False) -> Boxes:
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 7 if scored else 6)
-    return Boxes([row[0] for row in rows], table[:, 1:5], table[:, 5].astype(np.int64), table[:, 6] if scored else None)
-
-
-def box_validation(data: BoxDataset, workers: int = 0) -> Callable[[nn.Module], dict[str, float]]:
-    """``validate(model)`` of ``train``."""
-    return lambda model: score_boxes(model, data, workers=workers)
+    return boxes
 
 
 class FasterRCNN:
@@ -201,7 +152,7 @@ class FasterRCNN:
 
     def __init__(self, min_score: float = 0.8, device: torch.device | str | None = None, progress: bool = True):
         network = faster_rcnn()
-        network.load_state_dict(fetch_state_dict(FASTER_RCNN, progress=progress))
+        network.load_state_dict(fetch_state_dict(FASTER_RCNN, progress=progress, hint=""))
         self.network, self.min_score, self.device = network.eval().to(device or "cpu"), min_score, device or "cpu"
 
     @torch.inference_mode()
@@ -258,38 +209,81 @@ class Linker:
 
 @torch.inference_mode()
 def detect_actions(
-    model: nn.Module, source: Any, detector: PersonDetector | None = None, *, every: float = 1.0
+    model: nn.Module,
+    source: Any,
+    detector: PersonDetector | None = None,
+    *,
+    every: float = 1.0,
+    batch_size: int = 1,
+    dtype: str | torch.dtype | None = None,
 ) -> Iterator[KeyFrame]:
-    """Who does what in a video, one key frame after the other; only the frames of one clip are held in memory.
+    """Who does what in a video, one key frame after the other; only ``batch_size`` clips are held in memory.
 
     Args:
         model: a detector of ``create_model``, without a feature bank.
-        source: whatever ``VideoReader`` opens.
+        source: whatever ``VideoReader`` opens, or one.
         detector: finds persons; None: ``FasterRCNN``.
         every: seconds between key frames, the first of them half as far in.
+        batch_size: clips that go through the network at once.
+        dtype: see ``predict``.
+
+    Raises:
+        InputError: the network needs a bank, or the detector gives something else than boxes.
+        VideoError: the video cannot be read.
     """
     if every <= 0:
         raise InputError(f"every must be above 0 seconds, not {every!r}.")
     if getattr(model, "memory", None) is not None:
         raise InputError("this network needs a feature bank: take one without for videos.")
-    device = next(model.parameters()).device
-    detector, link = detector or FasterRCNN(device=device), Linker()
-    model.eval()
-    with VideoReader(source) as reader:
-        height, width = reader.size
-        times = np.arange(min(every, reader.duration) / 2, reader.duration, every)
-        for time in times.tolist():
-            frame = min(int(time * reader.fps), reader.num_frames - 1)
-            rows = np.asarray(detector(reader.get_frames([frame])[0]), np.float32)
-            boxes = (rows if rows.ndim == 2 else rows.reshape(-1, 4))[:, :4]
-            scores = np.zeros((0, model.num_classes), np.float32)
-            if len(boxes):
-                clip = read_clip(reader, frame, model.data_config)
-                scale = (clip.shape[-1] / width, clip.shape[-2] / height)
-                inside = F.scale_points(torch.from_numpy(boxes), scale)
-                logits = model(clip[None].to(device), [inside.to(device)])
-                scores = action_scores(logits, model.data_config.activation).cpu().numpy()
-            yield KeyFrame(time, frame, boxes, link(boxes), scores)
+    dtype, device, link = checked_dtype(dtype), next(model.parameters()).device, Linker()
+    detector = detector or FasterRCNN(device=device)
+    with nullcontext(source) if isinstance(source, VideoReader) else VideoReader(source) as reader:
+        times = np.arange(min(every, reader.duration) / 2, reader.duration, every).tolist()
+        for first in range(0, len(times), batch_size):
+            now = times[first : first + batch_size]
+            frames = [min(int(time * reader.fps), reader.num_frames - 1) for time in now]
+            found = [persons_in(reader.get_frames([frame])[0], detector) for frame in frames]
+            scores = iter(_scores_of_persons(model, reader, frames, found, dtype))
+            for time, frame, boxes in zip(now, frames, found, strict=True):
+                yield KeyFrame(time, frame, boxes.numpy(), link(boxes.numpy()), next(scores))
+
+
+def _scores_of_persons(
+    model: nn.Module, reader: VideoReader, frames: list[int], found: list[Tensor], dtype: torch.dtype | None
+) -> list[np.ndarray]:
+    """What the persons of each frame do: (N, classes), probabilities."""
+    somebody = [(frame, boxes) for frame, boxes in zip(frames, found, strict=True) if len(boxes)]
+    if not somebody:
+        return [np.zeros((0, model.num_classes), np.float32) for _ in found]
+    clips = torch.stack([read_clip(reader, frame, model.data_config) for frame, _ in somebody])
+    height, width = reader.size
+    scale = (clips.shape[-1] / width, clips.shape[-2] / height)
+    scores = score_clips(model, clips, [F.scale_points(boxes, scale) for _, boxes in somebody], dtype=dtype)
+    return [part.numpy() for part in scores.split([len(boxes) for boxes in found])]
+
+
+def score_clips(
+    model: nn.Module,
+    clips: Tensor,
+    boxes: Sequence[Tensor],
+    bank: Tensor | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Clips (B, C, T, H, W) and their boxes -> probabilities float32 (sum Ni, classes), on the CPU.
+
+    ``model`` is in evaluation mode meanwhile; another dtype than its own runs in mixed precision.
+    """
+    like = next(model.parameters())
+    inputs = [clips.to(like), [part.to(like.device) for part in boxes], None if bank is None else bank.to(like)]
+    try:
+        with torch.inference_mode(), evaluation_mode(model), mixed_precision(model, dtype):
+            logits = model(*inputs)
+    except torch.cuda.OutOfMemoryError:
+        raise VidhubError(
+            f"{like.device} has too little memory for {len(clips)} clips at once: lower batch_size."
+        ) from None
+    return action_scores(logits, model.data_config.activation).cpu()
 
 
 @dataclass(frozen=True)
@@ -325,6 +319,8 @@ def predict_actions(
     every: float = 1.0,
     topk: int = 3,
     device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    batch_size: int = 1,
     labels: Sequence[str] | None = None,
 ) -> ActionPrediction:
     """:func:`detect_actions` with class names, for a whole video."""
@@ -337,39 +333,54 @@ def predict_actions(
         labels = [*["background"] * first, *model.labels]
     names = class_names(model, labels)
     rows = []
-    for key in detect_actions(model, source, detector, every=every):
+    for key in detect_actions(model, source, detector, every=every, batch_size=batch_size, dtype=dtype):
         for box, track, scores in zip(key.boxes.tolist(), key.tracks, key.scores, strict=True):
             best = first + np.argsort(-scores[first:], kind="stable")[:topk]
             chosen = [names[c] for c in best], [float(scores[c]) for c in best]
             rows.append((key.time, key.frame, track, [float(v) for v in box], *chosen))
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
-    return ActionPrediction(source if isinstance(source, str) else type(source).__name__, *columns)
+    return ActionPrediction(source_name(source), *columns)
 
 
 class BoxOverlay:
     """Boxes, names and scores on frames, for ``draw_video``: a box moves evenly from key frame to key frame."""
 
     def __init__(self, found: ActionPrediction, colors: Sequence[str] = ("#ff5a36", "#2a9df4", "#35c66b", "#f2b81f")):
-        self.colors, self.tracks = colors, {}
-        for frame, track, box, names, scores in zip(
-            found.frames, found.tracks, found.boxes, found.labels, found.scores, strict=True
-        ):
-            text = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
-            self.tracks.setdefault(track, []).append((frame, np.array(box), text))
-        frames = sorted(set(found.frames))
-        self.reach = min(np.diff(frames), default=30) / 2  # frames that a box is shown before its first key frame
+        self.colors, self.keys = colors, sorted(set(found.frames))
+        self.reach = min(np.diff(self.keys), default=30) / 2  # frames that a box is shown before its first key frame
+        self.tracks: dict[int, list[tuple[int, np.ndarray, str]]] = defaultdict(list)  # by frame
+        columns = (found.frames, found.tracks, found.boxes, found.labels, found.scores)
+        for frame, track, box, names, scores in zip(*columns, strict=True):
+            text = "\n".join(f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True))
+            self.tracks[track].append((frame, np.array(box), text))
+        # the tracks that may be seen between two key frames, by the number of key frames before
+        self.live: dict[int, list[int]] = defaultdict(list)
+        for track, seen in self.tracks.items():
+            seen.sort(key=lambda s: s[0])
+            for place in range(bisect_right(self.keys, seen[0][0]) - 1, bisect_right(self.keys, seen[-1][0]) + 1):
+                self.live[place].append(track)
 
     def draw(self, pen: Any, number: int, thick: int) -> None:
         from PIL import ImageFont
 
         font = ImageFont.load_default(6 * thick + 4)
-        for track, seen in self.tracks.items():
-            frames = [frame for frame, _, _ in seen]
-            if not frames[0] - self.reach <= number <= frames[-1] + self.reach:
+        for track in self.live.get(bisect_right(self.keys, number), ()):
+            seen = self.tracks[track]
+            if not seen[0][0] - self.reach <= number <= seen[-1][0] + self.reach:
                 continue
-            box = [np.interp(number, frames, [b[i] for _, b, _ in seen]) for i in range(4)]
-            text = min(seen, key=lambda s: abs(s[0] - number))[2]
-            color = self.colors[track % len(self.colors)]
-            pen.rectangle(box, outline=color, width=thick)
-            place = (box[0] + 2 * thick, box[1] + thick)
-            pen.text(place, "\n".join(text), font=font, fill="white", stroke_width=1, stroke_fill="black")
+            after = bisect_right(seen, number, key=lambda s: s[0])
+            before, after = seen[max(after - 1, 0)], seen[min(after, len(seen) - 1)]
+            share = (number - before[0]) / max(after[0] - before[0], 1)
+            box = before[1] + min(max(share, 0.0), 1.0) * (after[1] - before[1])
+            text = (before if abs(before[0] - number) <= abs(after[0] - number) else after)[2]
+            pen.rectangle(box.tolist(), outline=self.colors[track % len(self.colors)], width=thick)
+            place = _inside(pen, (box[0] + 2 * thick, box[1] + thick), text, font)
+            pen.text(place, text, font=font, fill="white", stroke_width=1, stroke_fill="black")
+
+
+def _inside(pen: Any, place: tuple[float, float], text: str, font: Any) -> tuple[float, float]:
+    """Where to begin a text so that none of it is beyond the picture's edges, as far as it fits."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font, stroke_width=1)
+    width, height = pen.im.size
+    x, y = min(place[0], width - right), min(place[1], height - bottom)
+    return max(x, -left), max(y, -top)

@@ -18,6 +18,7 @@ from ..weights.skeletons import Layout, LayoutLike, find_layout
 from .predict import Prediction
 
 _COLORS = ("#ff5a36", "#2a9df4", "#35c66b", "#f2b81f", "#b46cf0", "#ff7fb0")  # of persons
+_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 _SURE = 0.3  # joints of a lower score are not drawn
 
 
@@ -37,6 +38,7 @@ def draw_video(
     Raises:
         InputError: the video cannot be written there.
     """
+    check_target(target)
     part = Path(f"{target}.part{Path(target).suffix or '.mp4'}")
     try:
         with VideoReader(source) as reader, av.open(str(part), "w") as container:
@@ -57,12 +59,21 @@ def draw_video(
             for packet in stream.encode():
                 container.mux(packet)
         os.replace(part, target)
-    except (OSError, av.FFmpegError) as error:
-        if isinstance(error, FileNotFoundError) and not part.parent.is_dir():
-            raise InputError(f"there is no folder {str(part.parent)!r} to write the video to.") from None
-        raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_target(target: str | Path) -> None:
+    """See that a video can be written to ``target``, before the work of making it.
+
+    Raises:
+        InputError: there is no such folder, or no video is written under this extension.
+    """
+    target = Path(target)
+    if not target.parent.is_dir():
+        raise InputError(f"there is no folder {str(target.parent)!r} to write the video to.")
+    if target.suffix and target.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"a video is written as {', '.join(_SUFFIXES)}, not as {target.suffix}: {str(target)!r}.")
 
 
 def draw_prediction(

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,13 +21,14 @@ from tqdm.auto import tqdm
 
 from .._files import write_whole
 from ..datasets.archives import SEPARATOR
-from ..datasets.catalog import create_dataset
+from ..datasets.catalog import create_dataset, dataset_info
 from ..datasets.dataset import VideoDataset
 from ..datasets.records import VideoRecord
 from ..errors import InputError, VideoError, VidhubError, in_one_line
 from ..metrics import classification as metrics
 from ..models._factory import create_model
 from ..transforms.factory import create_transform
+from .detection import has_boxes
 from .predict import checked_dtype, pick_device
 from .report import WorstClip, write_report
 from .scoring import group_views, score_videos
@@ -94,7 +95,7 @@ def evaluate(
     model: nn.Module | str,
     dataset: Dataset | str,
     root: str | Path | None = None,
-    split: str = "val",
+    split: str | None = None,
     *,
     views: int | Literal["one", "test"] | tuple[int, int] = "test",
     out: str | Path | None = None,
@@ -104,8 +105,11 @@ def evaluate(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     progress: bool | None = None,
+    detector: Callable[[Tensor], Any] | bool | None = None,
+    as_mmaction2: bool = False,
+    bank: Any = None,
     **options: Any,
-) -> Evaluation:
+) -> Any:
     """Score every video of a data set, as the published test does.
 
     Started by ``torchrun`` or ``accelerate launch``, the processes share the videos, and all of them get the result.
@@ -113,6 +117,7 @@ def evaluate(
     Args:
         model: of ``create_model``, or a name whose published weights are loaded.
         dataset: a name of ``vidhub data list`` with ``root`` and ``split``; or a data set.
+        split: None: "val", or "test" where there is no other.
         views: "test" for the protocol of the published score (clips x crops); see ``create_transform``.
         out: folder for scores, metrics and a report. Scores are written as they are made: a run that was interrupted
             goes on where it stopped.
@@ -121,15 +126,37 @@ def evaluate(
         batch_size: views that go through the network at once.
         workers: processes that decode; 0: none.
         device, dtype: see ``predict``.
+        detector, as_mmaction2, bank: of data sets with boxes, see ``engine.box_scores.evaluate_boxes``.
         options: of ``create_dataset``.
+
+    Returns:
+        An ``Evaluation``; of data sets with boxes a ``BoxEvaluation``, of those of localization the metrics.
 
     Raises:
         InputError: classes of model and data set do not match; ``out`` holds scores of another model, data set or
             protocol; an argument of the wrong kind.
         VideoError: no video at all could be read.
     """
+    info = dataset_info(dataset) if isinstance(dataset, str) else None
+    split = split or (info.measured_split if info else "val")
+    with_boxes = {"detector": detector, "as_mmaction2": as_mmaction2, "bank": bank}
+    if info.task == "detection" if info else has_boxes(dataset):
+        from .box_scores import evaluate_boxes
+
+        if views != "test" or match_labels:
+            raise InputError("views and match_labels are not for data sets with boxes: leave them out.")
+        settings = {"out": out, "batch_size": batch_size, "workers": workers, "progress": progress}
+        return evaluate_boxes(
+            model, dataset, root, split, device=device, dtype=dtype, **settings, **with_boxes, **options
+        )
+    if given := [name for name, value in with_boxes.items() if value]:
+        raise InputError(f"{' and '.join(given)} only for data sets with boxes: leave it out.")
+    if info and info.task == "localization":
+        from .localization import measure_localizer
+
+        return measure_localizer(model, dataset, root, split, device, **options)
     dtype, device = checked_dtype(dtype), pick_device(device, model)
-    rank, world_size, device = _join_processes(device)
+    rank, world_size, device = join_processes(device)
     if not isinstance(model, nn.Module):
         model = create_model(model, pretrained=True)
     if isinstance(dataset, str):
@@ -138,7 +165,7 @@ def evaluate(
     data = dataset.with_transform(create_transform(model.data_config, views=views))
     model.to(device)
 
-    store = _Store(Path(out), _fingerprint(model, data, views), rank) if out else None
+    store = ScoreStore(Path(out), fingerprint(model, data, views), rank) if out else None
     done = store.read() if store else {}
     if world_size > 1:
         torch.distributed.barrier()  # all have read the same before anyone writes more
@@ -343,29 +370,29 @@ def _plain(name: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-class _Store:
+class ScoreStore:
     """Scores on disk as they are made, in small files of their own, so that nothing written is ever touched again."""
 
-    def __init__(self, folder: Path, fingerprint: dict[str, Any], rank: int):
+    def __init__(self, folder: Path, about: dict[str, Any], rank: int):
         self.folder = folder
         self.parts = folder / "parts"
         self.rank = rank
         self.waiting: dict[int, np.ndarray | str] = {}
         self.parts.mkdir(parents=True, exist_ok=True)
-        about = self.parts / "run.json"
-        if about.exists() and json.loads(about.read_text(encoding="utf-8")) != fingerprint:
+        before = self.parts / "run.json"
+        if before.exists() and json.loads(before.read_text(encoding="utf-8")) != about:
             raise InputError(
                 f"{str(folder)!r} holds the scores of another model, data set or protocol; choose another folder, "
                 "or delete it."
             )
-        write_whole(about, json.dumps(fingerprint))
+        write_whole(before, json.dumps(about))
 
     def read(self) -> dict[int, np.ndarray | str]:
         """All scores so far, of all processes."""
         done: dict[int, np.ndarray | str] = {}
         for path in sorted(self.parts.glob("*.npz")):
             with np.load(path) as file:
-                done.update(zip(file["indices"].tolist(), file["scores"], strict=True))
+                done.update((int(index), file[index]) for index in file)
         return done
 
     def add(self, index: int, scores: np.ndarray | str) -> None:
@@ -377,14 +404,13 @@ class _Store:
     def flush(self) -> None:
         if not self.waiting:
             return
-        indices, scores = list(self.waiting), np.stack(list(self.waiting.values()))
         file = io.BytesIO()
-        np.savez(file, indices=indices, scores=scores)
-        write_whole(self.parts / f"{indices[0]:09d}-{self.rank}.npz", file.getvalue())
+        np.savez(file, **{str(index): scores for index, scores in self.waiting.items()})
+        write_whole(self.parts / f"{next(iter(self.waiting)):09d}-{self.rank}.npz", file.getvalue())
         self.waiting = {}
 
 
-def _fingerprint(model: nn.Module, data: VideoDataset, views: Any) -> dict[str, Any]:
+def fingerprint(model: nn.Module, data: Dataset, views: Any) -> dict[str, Any]:
     """What scores depend on."""
     weights, records = hashlib.sha256(), hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -453,7 +479,7 @@ def _middle_frame(data: VideoDataset, index: int) -> np.ndarray | None:
 # --------------------------------------------------------------------------------------------------------- processes
 
 
-def _join_processes(device: torch.device) -> tuple[int, int, torch.device]:
+def join_processes(device: torch.device) -> tuple[int, int, torch.device]:
     """(rank, number of processes, device of this one), where ``torchrun`` or ``accelerate launch`` started several."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 0, 1, device

@@ -104,9 +104,13 @@ def predict(
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
     if isinstance(getattr(model, "data_config", None), DetectionConfig):
-        from .detection import predict_actions
+        from .detection import FasterRCNN, predict_actions
 
+        if views is not None or poses is not None:
+            raise InputError("views and poses are not for networks that name what each person does: leave them out.")
+        detector = detector or FasterRCNN(device=device)  # one for all videos
         settings = {"detector": detector, "topk": topk, "device": device, "labels": labels}
+        settings |= {"dtype": dtype, "batch_size": batch_size}
         if not isinstance(sources, (list, tuple)):
             return predict_actions(model, sources, **settings)
         found = []
@@ -118,6 +122,8 @@ def predict(
                     raise
                 found.append(error)
         return found
+    if detector is not None:
+        raise InputError("detector is for networks that name what each person does: leave it out.")
     names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)
@@ -241,6 +247,10 @@ def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoRea
 def best_classes(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:
     """The ``topk`` highest of the probabilities (num_classes,)."""
     best = scores.argsort(descending=True, stable=True)[:topk].tolist()
+    return Prediction(source_name(source), [names[i] for i in best], scores[best].tolist(), best)
+
+
+def source_name(source: Any) -> str:
+    """Path or address of a video; of data in memory the type."""
     name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
-    name = name if isinstance(name, str) else type(source).__name__
-    return Prediction(name, [names[i] for i in best], scores[best].tolist(), best)
+    return name if isinstance(name, str) else type(source).__name__

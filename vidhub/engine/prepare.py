@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.utils.data import Dataset, default_collate
 
+from ..datasets.boxes import BoxDataset
 from ..datasets.catalog import create_dataset
 from ..datasets.dataset import RecordDataset, VideoDataset, join_datasets
 from ..datasets.features import find_features
@@ -200,12 +202,18 @@ def fit_network(model: nn.Module, train_set: Dataset) -> None:
         InputError: it has another number of classes.
     """
     wanted, there = getattr(train_set, "num_classes", 0), getattr(model, "num_classes", 0)
+    classes, config = getattr(train_set, "classes", ()), getattr(model, "data_config", None)
+    boxes = detection.has_boxes(train_set) and isinstance(config, DetectionConfig)
+    if boxes and detection.lacks_background(model, classes):
+        wanted, classes = there, classes[1:]
+    elif boxes:
+        model.data_config = replace(config, background=detection.fitted_config(config, train_set).background)
     if wanted and there and wanted != there:
         raise InputError(
             f"the model has {there} classes, the training set {wanted}: create it with num_classes={wanted}."
         )
     if hasattr(model, "labels") and model.labels is None:
-        model.labels = getattr(train_set, "classes", ()) or None
+        model.labels = classes or None
 
 
 def with_transforms(
@@ -221,7 +229,7 @@ def with_transforms(
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set
     if detection.has_boxes(train_set):
         bank = FeatureBank(recipe.bank) if recipe.bank else None
-        opened = detection.open_boxes(train_set, model, training=True, bank=bank)
+        opened = detection.open_boxes(train_set, model, training=True, bank=bank, **recipe.augment)
         return opened, val_set and detection.open_boxes(val_set, model, bank=bank)
     for data in (train_set, val_set):
         if isinstance(data, VideoDataset) and recipe.cache and isinstance(config, DataConfig):
@@ -283,6 +291,42 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
 def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
     """Classes (B,) as float (B, num_classes) of zeros and ones, which can be mixed; others as they are."""
     return one_hot(targets, num_classes).float() if targets.ndim == 1 else targets
+
+
+_NOT_OF_BOXES = ("loss", "smoothing", "mixup", "cutmix", "repeats", "balance", "views", "resize", "cache")
+_AUGMENT_OF_BOXES = ("short_side", "crop")
+
+
+def check_boxes_recipe(recipe: Recipe, train_set: Dataset) -> None:
+    """See that a recipe asks nothing that is not done with boxes.
+
+    Raises:
+        InputError: it does; with the key.
+        UnknownNameError: there is no such part of ``augment``.
+    """
+    default = Recipe()
+    if changed := [name for name in _NOT_OF_BOXES if getattr(recipe, name) != getattr(default, name)]:
+        raise InputError(f"{' and '.join(changed)} in the recipe cannot be had with boxes: leave it out.")
+    if recipe.augment and isinstance(train_set, BoxDataset):
+        raise InputError("augment in the recipe is for a data set by name: give it to BoxDataset instead.")
+    for name in recipe.augment:
+        if name not in _AUGMENT_OF_BOXES:
+            raise unknown_name("part of augment with boxes", name, _AUGMENT_OF_BOXES)
+
+
+_LOSS_ARGS_OF_BOXES = ("alpha", "gamma", "share_labels")
+
+
+def box_loss(recipe: Recipe) -> Callable[[nn.Module, Any], Tensor]:
+    """``loss(model, batch)`` of boxes, with the recipe's ``loss_args``.
+
+    Raises:
+        UnknownNameError: there is no such argument.
+    """
+    for name in recipe.loss_args:
+        if name not in _LOSS_ARGS_OF_BOXES:
+            raise unknown_name("part of loss_args with boxes", name, _LOSS_ARGS_OF_BOXES)
+    return partial(detection.action_loss, **recipe.loss_args)
 
 
 def _kind_of_labels(data: Dataset) -> type:

@@ -42,7 +42,8 @@ class Recipe:
     size: int | None = None
     resize: int | None = None
     skeleton: dict[str, Any] = field(default_factory=dict)  # the same for skeletons: layout, streams, normalize, ...
-    augment: dict[str, Any] = field(default_factory=dict)  # of `create_transform(training=True)`
+    # of `create_transform(training=True)`; with boxes `short_side` and `crop` of `BoxDataset`
+    augment: dict[str, Any] = field(default_factory=dict)
     repeats: int = 1  # random clips of each video that is decoded (repeated augmentation)
     balance: bool = False  # draw every class equally often
     views: Views = 1  # of validation; (clips, crops) are the trained network's test protocol too
@@ -68,7 +69,7 @@ class Recipe:
     min_lr: float = 0.0
     clip_grad: float = 0.0  # largest norm of the gradient; 0: no limit
     loss: str = ""  # cross_entropy, binary_cross_entropy, class_balanced_focal, hvu; "": as the labels ask for
-    loss_args: dict[str, Any] = field(default_factory=dict)
+    loss_args: dict[str, Any] = field(default_factory=dict)  # of boxes: alpha and gamma of the focal loss, share_labels
     smoothing: float = 0.0
     mixup: float = 0.0  # alpha
     cutmix: float = 0.0  # alpha
@@ -131,14 +132,8 @@ def read_recipe(source: str | os.PathLike, settings: Iterable[str] = (), **chang
 def change_recipe(recipe: Recipe, settings: Iterable[str] = (), **changes: Any) -> Recipe:
     """``recipe`` with other values; see :func:`read_recipe`."""
     for text in settings:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"a setting is KEY=VALUE, not {text!r}.")
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"the value of {text!r} cannot be read; put it in quotes.") from None
-        key, dot, part = key.strip().partition(".")
+        key, value = read_setting(text)
+        key, dot, part = key.partition(".")
         if dot:
             table = getattr(recipe, *_known({key: None}))
             if not isinstance(table, dict):
@@ -147,6 +142,21 @@ def change_recipe(recipe: Recipe, settings: Iterable[str] = (), **changes: Any) 
         changes = {**changes, key: value}
         recipe, changes = replace(recipe, **_known(changes)), {}
     return replace(recipe, **_known(changes))
+
+
+def read_setting(text: str) -> tuple[str, Any]:
+    """Key and value of "key=value", the value as YAML.
+
+    Raises:
+        InputError: it is none.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"a setting is KEY=VALUE, not {text!r}.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"the value of {text!r} cannot be read; put it in quotes.") from None
 
 
 def published_recipes() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -38,9 +38,8 @@ def score_videos(model: nn.Module, videos: list[Tensor], dtype: torch.dtype | No
     views = [view for video in videos for view in video]
     batches = (torch.stack(views[i : i + batch_size]) for i in range(0, len(views), batch_size))
     device, own = (weight := next(model.parameters())).device, weight.dtype
-    mixed = nullcontext() if dtype in (None, own, torch.float32) else torch.autocast(device.type, dtype)
     try:
-        with evaluation_mode(model), mixed:
+        with evaluation_mode(model), mixed_precision(model, dtype):
             logits = torch.cat([model(batch.to(device, own)).float() for batch in batches]).cpu()
     except torch.cuda.OutOfMemoryError:
         raise VidhubError(f"{device} has too little memory for {batch_size} views at once: lower batch_size.") from None
@@ -62,6 +61,12 @@ def average_views(
 def probabilities(logits: Tensor, activation: Literal["softmax", "sigmoid"]) -> Tensor:
     """Of logits (..., classes): they sum to 1, or with "sigmoid" each class stands for itself."""
     return logits.sigmoid() if activation == "sigmoid" else logits.softmax(-1)
+
+
+def mixed_precision(model: nn.Module, dtype: torch.dtype | None) -> AbstractContextManager:
+    """In which arithmetic is of another dtype than the model's own, where that is no float32."""
+    weight = next(model.parameters())
+    return nullcontext() if dtype in (None, weight.dtype, torch.float32) else torch.autocast(weight.device.type, dtype)
 
 
 @contextmanager

@@ -29,11 +29,12 @@ from ..datasets.boxes import BoxDataset, collate_boxes
 from ..datasets.dataset import VideoDataset, class_balanced_weights
 from ..datasets.features import FeatureDataset, collate_features
 from ..datasets.snippets import SnippetDataset, collate_snippets
-from ..errors import InputError, VideoError, VidhubError
+from ..errors import InputError, VideoError, VidhubError, from_worker
 from ..models._hub import save_checkpoint
 from ..transforms.mixing import random_mix
 from ..weights.files import write_safetensors
 from . import detection, localization, prepare, ssn
+from .box_scores import box_validation
 from .checkpoints import list_states, load_state, save_state
 from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
 from .loading import Batch, training_loader
@@ -46,6 +47,7 @@ from .sync_batch_norm import convert_sync_batch_norm
 Loss = Callable[[nn.Module, Any], Tensor]
 Validate = Callable[[nn.Module], dict[str, float]]
 
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 # keys that may differ when a run is resumed, since they do not change its result
 _FREE_KEYS = {"workers", "device", "tensorboard", "log_every", "save_every", "root", "out"}
 
@@ -158,6 +160,8 @@ class Run:
         if train_set is None:
             train_set, weights = prepare.open_training_set(recipe)
             val_set = prepare.open_validation_set(recipe, train_set) if val_set is None else val_set
+        if detection.has_boxes(train_set):
+            prepare.check_boxes_recipe(recipe, train_set)
         if recipe.balance:
             weights = class_balanced_weights(train_set)
         if model is None:
@@ -174,9 +178,10 @@ class Run:
             if val_set is not None:
                 validate = validate or ssn.ssn_validation(val_set)
         if isinstance(train_set, BoxDataset):
-            loss, collate = loss or detection.action_loss, collate or collate_boxes
+            loss, collate = loss or prepare.box_loss(recipe), collate or collate_boxes
             if val_set is not None:
-                validate = validate or detection.box_validation(val_set, recipe.workers)
+                settings = {"batch_size": recipe.batch_size, "dtype": _DTYPES.get(recipe.precision)}
+                validate = validate or box_validation(val_set, **settings, workers=recipe.workers)
         self.train_set, self.val_set, self.custom_validate = train_set, val_set, validate
         self.can_validate = bool(validate or isinstance(val_set, VideoDataset))
         self.loss = loss or prepare.classification_loss(recipe, train_set)
@@ -315,7 +320,10 @@ class Run:
 
     def _next_batch(self) -> Batch:
         started = time.perf_counter()
-        batch = next(self.batches)
+        try:
+            batch = next(self.batches)
+        except VidhubError as error:
+            raise from_worker(error) from None
         self.waited += time.perf_counter() - started
         if batch.failures:
             with (self.out / "unreadable.txt").open("a", encoding="utf-8") as file:
@@ -363,7 +371,7 @@ class Run:
         rounds = -(-len(self.val_set) // self.world_size)  # as many for every process: sharded networks run in step
         places = range(self.accelerator.process_index, rounds * self.world_size, self.world_size)
         share = [place % len(self.val_set) for place in places]
-        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.recipe.precision)
+        dtype = _DTYPES.get(self.recipe.precision)
         batch_size = self.recipe.batch_size * 2  # no gradients to keep
         scored = score_dataset(
             self.trained, self.val_set, share, batch_size=batch_size, dtype=dtype, workers=self.recipe.workers

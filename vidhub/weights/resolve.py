@@ -38,7 +38,11 @@ _CHUNK = 1 << 16  # bytes
 
 
 def fetch_state_dict(
-    weights: Weights, *, checkpoint: str | Path | None = None, progress: bool = True
+    weights: Weights,
+    *,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+    hint: str = "pass it as checkpoint_path, or ",
 ) -> dict[str, Tensor]:
     """The tensors of a published checkpoint, under the publisher's own keys.
 
@@ -49,6 +53,7 @@ def fetch_state_dict(
         weights: which checkpoint.
         checkpoint: read this file instead of looking for one.
         progress: show a bar while downloading.
+        hint: what the error advises to do with a file that was had by hand; "" where nothing takes one.
 
     Returns:
         Name to tensor, on the CPU; treat them as read-only, they may be mapped from the file.
@@ -75,7 +80,7 @@ def fetch_state_dict(
             with FileLock(f"{final}.lock"):
                 state = _read_cached(final, weights.sha256)  # another process may have been faster
                 if state is None:
-                    _fill_cache(weights, final, progress)
+                    _fill_cache(weights, final, progress, hint)
                     state = _read_cached(final, weights.sha256)
     except OSError as error:
         raise WeightsError(
@@ -99,7 +104,7 @@ def cache_path(weights: Weights) -> Path:
     return Path(base).expanduser() / f"{_file_name(weights.url)}.safetensors"
 
 
-def _fill_cache(weights: Weights, final: Path, progress: bool) -> None:
+def _fill_cache(weights: Weights, final: Path, progress: bool, hint: str) -> None:
     """Convert the first source that answers and verifies into ``final``."""
     scratch = final.with_suffix(".part")  # what was cut short stays here, to be continued
     reasons = []
@@ -115,9 +120,9 @@ def _fill_cache(weights: Weights, final: Path, progress: bool) -> None:
         except (WeightsError, OSError, HTTPException) as error:
             reasons.append(f"{address} ({one_line(error)})")
     raise WeightsError(
-        f"no source of {weights.name!r} could be used: {'; '.join(reasons)}; get the file by hand and pass it as "
-        f"checkpoint_path, or put it into a folder and name that in VIDHUB_MIRROR, or copy {final.name!r} from another "
-        f"machine's cache into {str(final.parent)!r}."
+        f"no source of {weights.name!r} could be used: {'; '.join(reasons)}; get the file by hand and {hint}put "
+        f"it into a folder and name that in VIDHUB_MIRROR, or copy {final.name!r} from another machine's cache into "
+        f"{str(final.parent)!r}."
     )
 
 
