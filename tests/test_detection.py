@@ -90,6 +90,14 @@ def test_boxes_that_are_none(small, boxes, reason):
         small(clips(small), boxes)
 
 
+def test_boxes_are_exact_in_low_precision(small):
+    ramp = (torch.arange(32.0) - 16).expand(1, small.num_features, 32, 32)
+    box = [torch.tensor([[513.0, 513.0, 513.9, 513.9]])]  # all 512 as bfloat16, a 20th of a cell to the left
+    usual, low = (small.forward_boxes(ramp.to(dtype), box) for dtype in (torch.float32, torch.bfloat16))
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), usual, rtol=0, atol=0.005)
+
+
 @pytest.mark.parametrize("shape", [(3, 2048, 5, 1, 1), (2, 512, 5, 1, 1), (2, 2048, 0, 1, 1), (2, 2048, 5)])
 def test_banks_of_another_shape(shape):
     model = vidhub.create_model("slowonly_r50_lfb_max_ava", num_classes=2)

@@ -106,7 +106,7 @@ class RoIDetector(nn.Module):
         """Maps (B, D, h, w) and boxes -> the maps of the boxes: (sum Ni, D, cells, cells)."""
         boxes = _numbered_boxes(boxes, maps, self.stride)
         index = boxes[:, 0].long()
-        x = roi_align(maps, boxes, self.roi_size, 1 / self.stride, aligned=self.aligned)
+        x = roi_align(maps.to(boxes), boxes, self.roi_size, 1 / self.stride, aligned=self.aligned).to(maps)
         if self.context:
             x = torch.cat((x, F.adaptive_avg_pool2d(maps, self.roi_size)[index]), 1)
         return x if self.relation is None else self.relation(x, maps, index)
@@ -169,12 +169,16 @@ def _config_around(config: DataConfig, num_classes: int) -> DetectionConfig:
 
 
 def _numbered_boxes(boxes: list[Tensor] | Tensor, maps: Tensor, stride: int) -> Tensor:
-    """Boxes (sum Ni, 5) with the number of the clip that each belongs to."""
+    """Boxes (sum Ni, 5) with the number of the clip that each belongs to, at least in float32.
+
+    A bfloat16 would be off by a pixel.
+    """
+    exact = torch.promote_types(maps.dtype, torch.float32)
     if isinstance(boxes, Tensor):
         if boxes.ndim != 2 or boxes.shape[1] != 5:
             raise InputError(f"expected boxes (N, 5) with the number of their clip, got {tuple(boxes.shape)}.")
         _check_values(boxes, maps, stride)
-        return boxes.to(maps)
+        return boxes.to(maps.device, exact)
     if not isinstance(boxes, (list, tuple)) or not all(isinstance(b, Tensor) for b in boxes):
         raise InputError(f"expected one tensor of boxes (N, 4) for each of {len(maps)} clips, in a list.")
     if len(boxes) != len(maps) or any(b.ndim != 2 or b.shape[1] != 4 for b in boxes):
@@ -182,7 +186,7 @@ def _numbered_boxes(boxes: list[Tensor] | Tensor, maps: Tensor, stride: int) -> 
         raise InputError(f"expected one tensor of boxes (N, 4) for each of {len(maps)} clips, got shapes {shapes}.")
     numbered = torch.cat([F.pad(b, (1, 0), value=i) for i, b in enumerate(boxes)])
     _check_values(numbered, maps, stride)
-    return numbered.to(maps)
+    return numbered.to(maps.device, exact)
 
 
 def _traced() -> bool:
