@@ -114,7 +114,8 @@ def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:
     """
     source = create_model(name, pretrained=True, progress=progress).state_dict()
     wanted = {key: value.shape for key, value in trunk.state_dict().items()}
-    state = {key.removeprefix("head."): value for key, value in source.items() if not key.startswith("head.fc.")}
+    kept = {key: value for key, value in source.items() if not key.startswith("head.fc.")}
+    state = {key if key in wanted else key.removeprefix("head."): value for key, value in kept.items()}
     if {key: value.shape for key, value in state.items()} != wanted:
         raise WeightsError(f"{name!r} is not the recognition network of this detector's trunk: name one that is.")
     trunk.load_state_dict(state)
