@@ -762,8 +762,11 @@ OWN = "video,time,x1,y1,x2,y2,label,person\na.mp4,0.5,0.1,0.2,0.3,0.4,walk,3\na.
 
 def test_own_boxes(tmp_path):
     write(tmp_path / "train.csv", OWN + "b.mp4,1,0,0,1,1,walk,\n")
+    write(tmp_path / "test.csv", "nonsense")
     records, classes = ALL["boxes"].read(tmp_path, "train")[:2]
     assert classes == ("talk", "walk")
+    write(tmp_path / "test.csv", OWN.replace("talk", "run"))
+    assert ALL["boxes"].read(tmp_path, "train").classes == ("run", "talk", "walk")
     assert [(r.timestamp, r.labels, r.entity_ids) for r in records] == [(0.5, ((1, 0),), (3,)), (1, ((1,),), (-1,))]
     assert records[0].path == str(tmp_path / "videos" / "a.mp4")
     write(tmp_path / "classes.txt", "walk\ntalk\n")

@@ -142,11 +142,23 @@ def box_problems(
     return problems
 
 
-def box_file(root: Path, split: str) -> tuple[Path, tuple[str, ...]]:
-    """The file of a split under ``root``, CSV or else JSON, and the class names of ``classes.txt`` if it is there."""
-    path, names = root / f"{split}.csv", root / "classes.txt"
-    classes = tuple(name for _, name in read_lines(names)) if names.is_file() else ()
-    return path if path.is_file() else path.with_suffix(".json"), classes
+def box_file(root: Path, split: str) -> Path:
+    """The file of a split under ``root``: CSV, or else JSON."""
+    path = root / f"{split}.csv"
+    return path if path.is_file() else path.with_suffix(".json")
+
+
+def box_classes(root: Path, splits: Sequence[str], *, pixels: bool = False) -> tuple[str, ...]:
+    """The class names of ``classes.txt`` under ``root``, or else those in the files of all splits, sorted."""
+    if (listed := root / "classes.txt").is_file():
+        return tuple(name for _, name in read_lines(listed))
+    found = set()
+    for split in splits:
+        try:
+            found |= {row.label for row in parse_rows(box_file(root, split), pixels=pixels)[0] if row.box}
+        except InputError:  # of a split that is not read here
+            continue
+    return tuple(sorted(found))
 
 
 def _cells(path: Path) -> Iterator[tuple[str, dict[Any, Any]]]:

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..weights.types import read_labels
 from .annotation_files import read_lines, read_pickle
-from .box_files import box_file, box_problems, read_boxes
+from .box_files import box_classes, box_file, box_problems, read_boxes
 from .info import DatasetInfo, Parsed
 from .records import BoxesRecord, BoxProtocol
 
@@ -570,16 +570,23 @@ def parse_multisports(root: Path, split: str, *, min_score: float = 0.9, all_fra
     return Parsed([replace(record, in_frames=True) for record in records], classes, protocol=protocol)
 
 
+_BOX_SPLITS = ("train", "val", "test")
+
+
 def parse_boxes(root: Path, split: str, *, pixels: bool = False, all_frames: bool = False) -> Parsed:
-    """``read_boxes`` of ``{split}.csv`` or ``{split}.json`` under ``root``, classes of ``classes.txt`` if there."""
-    path, classes = box_file(root, split)
-    return read_boxes(path, folder=root / "videos", classes=classes, pixels=pixels, all_frames=all_frames)
+    """``read_boxes`` of ``{split}.csv`` or ``{split}.json`` under ``root``.
+
+    The classes are those of ``classes.txt``, or else of all splits together.
+    """
+    classes = box_classes(root, _BOX_SPLITS, pixels=pixels)
+    options = {"classes": classes, "pixels": pixels, "all_frames": all_frames}
+    return read_boxes(box_file(root, split), folder=root / "videos", **options)
 
 
 def check_boxes(root: Path, split: str, bad_files: Collection[str] = ()) -> list[str]:
     """``box_problems`` of a split under ``root``."""
-    path, classes = box_file(root, split)
-    return box_problems(path, folder=root / "videos", classes=classes, bad_files=bad_files)
+    classes = box_classes(root, _BOX_SPLITS)
+    return box_problems(box_file(root, split), folder=root / "videos", classes=classes, bad_files=bad_files)
 
 
 _AVA_LAYOUT = """annotations/ava_{{split}}_v{v}.csv
@@ -673,7 +680,7 @@ DATASETS = (
         title="boxes of one's own",
         task="detection",
         parse=parse_boxes,
-        splits=("train", "val", "test"),
+        splits=_BOX_SPLITS,
         homepage="",
         license="",
         layout="{split}.csv: video,time,x1,y1,x2,y2,label[,person], or {split}.json: a list of such objects\n"
