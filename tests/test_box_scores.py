@@ -134,6 +134,10 @@ def test_what_is_not_for_boxes_is_refused(own, records):
             vidhub.evaluate(plain(), "boxes", own, **settings)
     with pytest.raises(InputError, match="as_mmaction2 only for data sets with boxes"):
         vidhub.evaluate(vidhub.create_model("x3d_xs"), "folder", own, as_mmaction2=True)
+    model = plain()
+    model.labels = ("disc", "star")
+    with pytest.raises(InputError, match="class 1 is 'star' in the model and 'square' in the data set"):
+        vidhub.evaluate(model, "boxes", own)
     with pytest.raises(InputError, match="first class is none, and the data set's is 'disc'"):
         vidhub.evaluate(tiny(2), "boxes", own)
 

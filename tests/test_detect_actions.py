@@ -282,6 +282,13 @@ def test_a_trunk_starts_from_a_recognition_network(source, detector, tmp_path):
         vidhub.create_model("slowfast_r50_ava", pretrained=f"local-dir:{tmp_path}")
 
 
+def test_any_trunk_starts_from_its_recognition_network(tmp_path):
+    source = vidhub.create_model("x3d_xs", num_classes=5)
+    vidhub.save_checkpoint(source, tmp_path)
+    model = vidhub.create_model("roi_detector", trunk="x3d_xs", pretrained=f"local-dir:{tmp_path}", num_classes=2)
+    assert torch.equal(model.trunk.layer4[0].conv1.weight, source.layer4[0].conv1.weight)
+
+
 def test_frames_count_where_seconds_do_not(records):
     path = records[0].path
     counted = BoxesRecord("0", path, 7, records[0].boxes, ((1,),), first_second=1, in_frames=True)

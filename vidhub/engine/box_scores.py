@@ -107,6 +107,7 @@ def evaluate_boxes(
             f"the network's first class is {'none' if model.data_config.background else 'an action'}, and the data "
             f"set's is {data.classes[0]!r}: train it on data of these classes."
         )
+    _check_names(tuple(getattr(model, "labels", None) or ()), data.classes)
     model.to(device)
     detector = FasterRCNN(device=device) if detector is True else detector or None
     persons = "detected" if detector else "annotated" if data.records[0].proposals is None else "proposals"
@@ -136,6 +137,14 @@ def evaluate_boxes(
     if store and rank == 0:
         _write_results(result, data, store.folder)
     return result
+
+
+def _check_names(ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
+    if len(ours) != len(theirs):  # not all are named
+        return
+    for i, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
+        if its not in (mine, f"class {i}"):
+            raise InputError(f"class {i} is {mine!r} in the model and {its!r} in the data set: train it on these.")
 
 
 def box_validation(
