@@ -42,6 +42,8 @@ class VideoDataset(Dataset):
         num_classes: number of classes where they have no names.
         categories: for labels by category, the number of tags in each, in the order of the target.
 
+    A video that cannot be read, or skeletons that are not as they should be, are a ``VideoError`` with its name.
+
     Raises:
         InputError: a label beyond the number of classes.
     """
@@ -76,9 +78,12 @@ class VideoDataset(Dataset):
                     clip = self.transform.load(reader, mirror=mirror)
                     return clip, mirrored.get(target, target) if mirror else target
                 return apply_transform(self.transform, reader), target
-        except VideoError as error:
-            path = getattr(self.records[index], "path", self.records[index].name)
-            raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None
+        except (VideoError, InputError) as error:
+            record = self.records[index]
+            if isinstance(error, InputError) and not isinstance(record, PoseRecord):
+                raise
+            path = getattr(record, "path", record.name)
+            raise VideoError(str(error) if path in str(error) else f"{path!r}: {error}") from None
 
     def open(self, index: int) -> VideoReader | VideoPart | AudioReader | FlowReader:
         """A reader of video ``index``, or of its sound or optical flow where the transform takes that.
