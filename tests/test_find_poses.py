@@ -160,7 +160,8 @@ def test_json_of_mediapipe_and_coco(tmp_path):
     path.write_text(json.dumps([body, []]))
     record = read_pose_json(path)
     assert record.keypoints.shape == (1, 2, 17, 2)
-    assert (record.keypoints[0, 0, 5] * 99).tolist() == pytest.approx([12, 12.5])
+    assert record.image_size == (1080, 1920)  # of fractions, when nothing better is known
+    assert (record.keypoints[0, 0, 5] / [1920, 1080] * 99).tolist() == pytest.approx([12, 12.5])
     hand = [{"x": x, "y": y} for x, y, _ in points(21)]
     path.write_text(json.dumps({"frames": [{"landmarks": [hand, hand]}]}))
     assert read_pose_json(path, "hand").keypoints.shape == (2, 1, 21, 2)
