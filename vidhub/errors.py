@@ -40,5 +40,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
     if not near and 0 < len(known) <= _FEW:
-        hint = f": there is {', '.join(map(repr, known))}."
+        hint = f": it is one of {', '.join(map(repr, known))}."
     return UnknownNameError(f"unknown {kind} {name!r}{hint}")

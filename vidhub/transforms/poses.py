@@ -107,7 +107,7 @@ class SkeletonTransform:
                 low, high = keypoints[..., 2].min(), keypoints[..., 2].max()
                 raise InputError(
                     "this network takes 2D skeletons, whose third coordinate is a score from 0 to 1, and here it goes "
-                    f"from {low:.3g} to {high:.3g}: give x and y in pixels, or take a network for 3D skeletons."
+                    f"from {low:.3g} to {high:.3g}: give x and y in pixels, or set dims=3 in the network's data_config."
                 )
             keypoints, scores = keypoints[..., :2], keypoints[..., 2] if scores is None else scores
         if not self.config.use_scores:
