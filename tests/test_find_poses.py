@@ -175,7 +175,7 @@ def test_estimators_that_answer_otherwise_are_told(answer, film):
 
 @pytest.mark.parametrize(("layout", "joints"), [("coco", 17), ("openpose", 18), ("hand", 21)])
 def test_nobody_in_a_video(layout, joints, film):
-    with pytest.raises(VideoError, match=r"nobody is seen in '.*film\.mp4'"):
+    with pytest.raises(VideoError, match=r"nobody was found in '.*film\.mp4'"):
         vidhub.predict(graph_network(layout), film, poses=lambda f: [nobody(joints)] * len(f), device="cpu")
 
 

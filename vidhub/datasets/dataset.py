@@ -33,7 +33,8 @@ class VideoDataset(Dataset):
     (C, T, H, W), or (V, C, T, H, W) in evaluation; of its sound or its optical flow where the network takes that. Any
     other callable gets all frames as uint8 (T, 3, H, W), of skeletons the record; without a transform these come out.
     The target is an int64 class, -1 without a label; for several labels float32 (num_classes,) of zeros and ones;
-    for labels by category the same, with NaN for the categories not annotated.
+    for labels by category the same, with NaN for the categories not annotated. A video that cannot be read, or
+    skeletons that the transform cannot use, are a ``VideoError`` with the name.
 
     Args:
         records: of a parse function; ``create_dataset`` calls one.
@@ -41,8 +42,6 @@ class VideoDataset(Dataset):
         classes: class names in index order.
         num_classes: number of classes where they have no names.
         categories: for labels by category, the number of tags in each, in the order of the target.
-
-    A video that cannot be read, or skeletons that are not as they should be, are a ``VideoError`` with its name.
 
     Raises:
         InputError: a label beyond the number of classes.

@@ -58,7 +58,7 @@ class SkeletonTransform:
         keypoints, scores = skeleton.as_keypoints(pose.keypoints, pose.scores)
         if not (keypoints[..., :2] != 0).any():
             name = getattr(pose, "name", "this video")
-            raise VideoError(f"nobody is seen in {name!r}: leave it out, or find its skeletons in another way.")
+            raise VideoError(f"nobody was found in {name!r}: leave it out, or find its skeletons in another way.")
         return self(keypoints, scores, pose.image_size, generator)
 
     def __call__(
