@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--draw", metavar="OUT.mp4", help="write the video with its classes, skeletons or boxes")
     command.add_argument(
+        "--poses", metavar="FILE", help="the video's skeletons as JSON (COCO, OpenPose, MediaPipe), else they are found"
+    )
+    command.add_argument(
         "--task",
         choices=("recognition", "localization"),
         default="recognition",
@@ -241,6 +244,12 @@ def _predict(args: argparse.Namespace) -> int:
 
     model, seen = args.model, files
     if args.draw:
+        from .datasets.pose_files import holds_poses
+        from .engine.drawing import check_target
+
+        check_target(args.draw)
+        if holds_poses(files[0]):
+            raise InputError(f"skeletons are drawn into their video: name that, and --poses {files[0]}.")
         model, seen = _look_once(args, files)
     results = predict(
         model,
@@ -251,6 +260,7 @@ def _predict(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         batch_size=args.batch_size,
         errors="return",
+        poses=None if seen is not files else args.poses,
     )
     failures = [result for result in results if isinstance(result, Exception)]
     predictions = [result for result in results if not isinstance(result, Exception)]
@@ -280,7 +290,7 @@ def _look_once(args: argparse.Namespace, files: list[str]) -> tuple[Any, list[An
     from .models._factory import create_model
 
     model = create_model(args.model or tables.EMBEDDED, pretrained=True)
-    poses = poses_for(model, files[0], args.views, args.device)
+    poses = poses_for(model, files[0], args.views, args.device, args.poses)
     return model, files if poses is None else [poses]
 
 

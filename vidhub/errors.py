@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_FEW = 8  # names that an error lists
+
 
 class VidhubError(Exception):
     """Base of all errors below; the command line prints it without a traceback and exits with 2."""
@@ -33,7 +35,10 @@ def in_one_line(error: BaseException) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for ``name``, suggesting up to three near names out of ``known``."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    """The error for ``name``, suggesting up to three near names out of ``known``, or naming all where they are few."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+    if not near and 0 < len(known) <= _FEW:
+        hint = f": it is one of {', '.join(map(repr, known))}."
     return UnknownNameError(f"unknown {kind} {name!r}{hint}")

@@ -61,7 +61,7 @@ def predict(
     progress: bool | None = None,
     labels: Sequence[str] | None = None,
     errors: Literal["raise", "return"] = "raise",
-    poses: PoseEstimator | None = None,
+    poses: PoseEstimator | Any = None,
     detector: Callable[[Tensor], Any] | None = None,
 ) -> Prediction | list[Prediction]:
     """Name what happens in videos.
@@ -73,7 +73,7 @@ def predict(
             uint8 array (T, H, W, 3) or uint8 tensor (T, 3, H, W). What has no clock counts as 30 frames a second. Audio
             networks hear the sound track of a file, networks of two channels see the optical flow: see ``FlowReader``.
             For networks on skeletons also stored ones: a ``PoseRecord``, a dictionary with "keypoint" (persons, frames,
-            joints, 2 or 3) and "keypoint_score", or a JSON file, see ``read_pose_json``.
+            joints, 2 or 3) and "keypoint_score", or a JSON file or a folder of them, see ``read_pose_json``.
         topk: how many classes to return; all of them if there are fewer.
         views: None for one clip from the middle, "test" for the protocol of the published score, a number of clips, or
             (clips, crops); see ``create_transform``.
@@ -84,6 +84,7 @@ def predict(
         progress: show a bar on stderr; None: for several videos, if stderr is a terminal.
         labels: class names that replace the model's, ``model.num_classes`` of them.
         poses: finds skeletons in frames: uint8 (n, 3, H, W) -> a ``Persons`` for each of them; None: ``KeypointRCNN``.
+            Or the stored skeletons of the one video, as ``sources`` may be.
         detector: of networks that name what each person does, finds the persons in a frame: uint8 (3, H, W) -> boxes
             (N, 4) in pixels; None: torchvision's Faster R-CNN. They give an ``ActionPrediction``.
         errors: "return" puts the error of a video that cannot be read in the place of its prediction and goes on.
@@ -94,7 +95,7 @@ def predict(
 
     Raises:
         InputError: an argument of the wrong kind, shape or value, or a device that is not there.
-        FileNotFoundError, VideoError: a video is missing or cannot be read.
+        FileNotFoundError, VideoError: a video is missing or cannot be read, or shows nobody where skeletons are needed.
         UnknownNameError, WeightsError: see ``create_model``.
     """
     for name, count in (("topk", topk), ("batch_size", batch_size)):
@@ -121,11 +122,15 @@ def predict(
     names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)
-    if isinstance(transform, SkeletonTransform):
-        transform = _FromVideo(transform, device, poses)
-
     several = isinstance(sources, (list, tuple))
     videos = sources if several else [sources]
+    if isinstance(transform, SkeletonTransform):
+        if poses is not None and not callable(poses) and len(videos) > 1:
+            raise InputError(f"stored poses are those of one video, and there are {len(videos)}: predict one by one.")
+        transform = _FromVideo(transform, KeypointRCNN(device=device) if poses is None else poses)
+    elif poses is not None:
+        raise InputError(f"poses are for networks on skeletons, and this one takes {model.data_config.summary}.")
+
     progress = len(videos) > 1 and sys.stderr.isatty() if progress is None else progress
     loaded = tqdm(_load_ahead(videos, transform), total=len(videos), unit="video", disable=not progress)
     results = []
@@ -213,22 +218,17 @@ def _or_error(load: Callable[[Any], Tensor], source: Any) -> Tensor | VidhubErro
         return error
 
 
+@dataclass(frozen=True)
 class _FromVideo:
-    """A skeleton transform that takes videos too; the network that finds the skeletons is made when it is needed."""
+    """A skeleton transform that takes videos too."""
 
-    def __init__(self, transform: SkeletonTransform, device: torch.device, estimator: PoseEstimator | None):
-        self.transform, self.device, self.estimator = transform, device, estimator
+    transform: SkeletonTransform
+    poses: Any  # see `as_poses`
 
     def load(self, source: Any) -> Tensor:
         config = self.transform.config
-        return self.transform.load(
-            as_poses(source, config.layout, config.num_frames * self.transform.num_clips, self._estimator)
-        )
-
-    def _estimator(self) -> PoseEstimator:
-        if self.estimator is None:
-            self.estimator = KeypointRCNN(device=self.device)
-        return self.estimator
+        num_frames = config.num_frames * self.transform.num_clips
+        return self.transform.load(as_poses(source, config.layout, num_frames, self.poses))
 
 
 def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
