@@ -13,7 +13,7 @@ from vidhub.datasets.features import FeatureDataset, collate_features
 from vidhub.datasets.records import SegmentsRecord
 from vidhub.engine.localization import find_segments, predict_segments, score_segments, segment_loss, segments_of
 from vidhub.engine.segment_losses import tem_loss
-from vidhub.errors import InputError, in_one_line
+from vidhub.errors import InputError, VidhubError, in_one_line
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.transforms.localization import tem_labels
 
@@ -278,3 +278,27 @@ def test_some_segments_outside_of_their_video_are_told(data, caplog):
     samples.check(training=True)
     assert "1 of 4 segments of the training videos are outside of their video" in caplog.text
     assert "'0'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("segments", "message"),
+    [
+        ({"top_q": 3}, "unknown key of segments in a recipe 'top_q'; did you mean 'top_k'"),
+        ({"num_steps": 3}, "unknown key of segments in a recipe 'num_steps'"),
+        ({"top_k": "many"}, "segments.top_k must be int, not 'many'"),
+    ],
+)
+def test_wrong_changes_of_the_decoding_are_told(tmp_path, segments, message):
+    pytest.importorskip("accelerate")
+    write_own(tmp_path, dict.fromkeys(range(4), 6))
+    with pytest.raises(VidhubError, match=message):
+        vidhub.train(**settings(tmp_path, tmp_path / "run"), segments=segments)
+
+
+def test_a_recipe_changes_the_decoding(tmp_path):
+    pytest.importorskip("accelerate")
+    write_own(tmp_path, dict.fromkeys(range(4), 6))
+    changes = {"feature_stride": 4, "feature_window": 16, "min_score": "1e-4"}
+    run = vidhub.train(**settings(tmp_path, tmp_path / "run"), val_split="", segments=changes)
+    config = vidhub.create_model(f"local-dir:{run.folder}").data_config
+    assert (config.feature_stride, config.feature_window, config.min_score) == (4, 16, 1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from ..weights.types import DataConfig, DetectionConfig, SegmentConfig, Skeleton
 from . import detection, localization, losses, ssn
 from .bank import FeatureBank
 from .extract import read_settings
-from .recipe import Recipe
+from .recipe import Recipe, converted
 from .two_stage import ProposalDataset, open_tem
 
 _LOSSES = {
@@ -126,9 +127,12 @@ def changed_segments(config: SegmentConfig, recipe: Recipe, data: Dataset) -> Se
     if made := read_settings(Path(find_features(data.records[0].path)).parent):
         names = {"feature_model": "model", "feature_weights": "weights", "feature_every": "every"}
         changes = {ours: made[theirs] for ours, theirs in names.items() if theirs in made} | changes
-    for name in changes:
-        if name not in SegmentConfig.__dataclass_fields__:
-            raise unknown_name("key of segments in a recipe", name, SegmentConfig.__dataclass_fields__)
+    kinds = typing.get_type_hints(SegmentConfig)
+    known = kinds.keys() - {"feature_dim", "num_steps"}  # which are the network's own
+    for name, value in changes.items():
+        if name not in known:
+            raise unknown_name("key of segments in a recipe", name, known)
+        changes[name] = converted(f"segments.{name}", value, kinds[name])
     changes |= {n: absolute_name(changes[n]) for n in ("feature_model", "proposal_model") if n in changes}
     if "proposal_model" not in changes and recipe.model == "bsn_pem" and not recipe.pretrained:
         changes["proposal_model"] = ""  # a network of one's own judges proposals of one's own

@@ -93,7 +93,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for key in fields(self):
-            object.__setattr__(self, key.name, _converted(key.name, getattr(self, key.name), _TYPES[key.name]))
+            object.__setattr__(self, key.name, converted(key.name, getattr(self, key.name), _TYPES[key.name]))
         positive = ("epochs", "batch_size", "accumulate", "repeats", "val_every", "log_every")
         for name in positive:
             if getattr(self, name) < 1:
@@ -186,8 +186,12 @@ def _known(changes: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _converted(name: str, value: Any, kind: Any) -> Any:
-    """``value`` as one of the types that ``kind`` allows. YAML reads 1e-3 as text and (3, 1) as a list."""
+def converted(name: str, value: Any, kind: Any) -> Any:
+    """``value`` as one of the types that ``kind`` allows. YAML reads 1e-3 as text and (3, 1) as a list.
+
+    Raises:
+        InputError: it is of another kind; with ``name``.
+    """
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     plain = [typing.get_origin(k) or k for k in kinds]
     if isinstance(value, os.PathLike):
