@@ -339,6 +339,19 @@ def test_activitynet_by_subset(tmp_path):
         ALL["activitynet"].read(tmp_path, "trian")
 
 
+def test_activitynet_is_read_from_its_shorter_file_too(tmp_path):
+    write(tmp_path / "activity_net.v1-3.min.json", official(a={"duration": 1, "subset": "training", "annotations": []}))
+    assert [r.video_id for r in ALL["activitynet"].read(tmp_path, "train").records] == ["a"]
+
+
+def test_videos_of_no_subset_belong_to_all(tmp_path):
+    video = {"duration": 1, "annotations": []}
+    subsets = {"a": {"subset": "train"}, "b": {}, "c": {"subset": "VAL"}, "d": {"subset": None}}
+    write(tmp_path / "annotations.json", {name: video | subset for name, subset in subsets.items()})
+    for split, names in (("train", "abd"), ("val", "bcd"), ("test", "bd")):
+        assert [r.video_id for r in ALL["segments"].read(tmp_path, split).records] == list(names)
+
+
 def test_bmn_features_have_a_file_for_each_split(tmp_path):
     video = {"duration_second": 4.0, "duration_frame": 100, "feature_frame": 96, "annotations": []}
     write(tmp_path / "anet_anno_val.json", {"v_a": video})
@@ -361,6 +374,9 @@ def test_a_class_that_is_not_in_the_list_is_named(tmp_path):
         ({"duration": 3, "annotations": [{"segment": [0, "x"], "label": "a"}]}, 'expected {"segment"'),
         ({"duration": 3, "annotations": [{"segment": [0, 1]}]}, 'expected {"segment"'),
         ({"duration": 3, "annotations": [{"segment": [0, float("nan")], "label": "a"}]}, "nan"),
+        ({"duration": 3, "annotations": [{"segment": [0, 1], "label": None}]}, 'expected {"segment".*null'),
+        ({"duration": 3, "annotations": None}, "annotations must be a list of segments, not null"),
+        ({"duration": 3, "annotations": {"x": 1}}, "annotations must be a list of segments"),
         ({"duration": "long", "annotations": []}, "duration must be a number from 0, not 'long'"),
         ({"duration": -1, "annotations": []}, "duration must be a number from 0, not -1"),
         (7, "must be an object, not 7"),
@@ -414,6 +430,11 @@ def test_thumos_text_files(tmp_path):
     assert records[1].labels == ("Ambiguous",)
     assert classes[-1] == "Ambiguous"
     assert len(ALL["thumos14"].read(tmp_path, "test").records) == 1
+
+
+def test_lists_that_are_no_classes_lie_beside_thumos(tmp_path):
+    write(thumos_folder(tmp_path) / "proposals_val.txt", "# 0\nvideo_validation_1\n")
+    assert len(ALL["thumos14"].read(tmp_path, "val").records) == 2
 
 
 def test_thumos_class_list_gives_the_order(tmp_path):

@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("extract", help="write features of videos, for localization")
     command.set_defaults(run=_extract)
     command.add_argument("model", metavar="MODEL", help="a recognition network, as for predict --model")
-    command.add_argument("videos", nargs="+", metavar="VIDEOS", help="a folder, or files")
+    command.add_argument("videos", nargs="+", metavar="VIDEOS", help="folders and files")
     command.add_argument("--out", required=True, metavar="FOLDER", help="for the files of features")
     command.add_argument("--every", type=int, default=16, metavar="N", help="frames between features (%(default)s)")
     command.add_argument("--format", choices=("npy", "h5"), default="npy", help="%(default)s if nothing is said")
@@ -175,10 +175,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("eval", help="measure a model on a data set, or fuse the scores of several")
     command.set_defaults(run=_eval)
-    command.add_argument("model", nargs="?", metavar="MODEL", help="as for predict --model")
+    command.add_argument(
+        "model", nargs="?", metavar="MODEL", help="as for predict --model; or detections.json that an eval wrote"
+    )
     command.add_argument("dataset", nargs="?", metavar="DATASET", help="see vidhub data list")
     command.add_argument("root", nargs="?", metavar="ROOT", help="folder of the data set")
     command.add_argument("--split", default="val", help="%(default)s if nothing is said")
+    command.add_argument(
+        "--data", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="options of the data set: fold=2"
+    )
     command.add_argument("--views", type=_views, default="test", help="as for predict; the published test by default")
     command.add_argument(
         "--out", metavar="DIR", help="keep scores, metrics and a report there; goes on where it stopped"
@@ -290,6 +295,8 @@ def _look_once(args: argparse.Namespace, files: list[str]) -> tuple[Any, list[An
     from .models._factory import create_model
 
     model = create_model(args.model or tables.EMBEDDED, pretrained=True)
+    if isinstance(model.data_config, SegmentConfig):
+        raise InputError("--draw writes classes of whole videos; segments are drawn by --task localization --timeline.")
     poses = poses_for(model, files[0], args.views, args.device, args.poses)
     return model, files if poses is None else [poses]
 
@@ -314,13 +321,18 @@ def _predict_segments(args: argparse.Namespace, files: list[str]) -> int:
         raise InputError("--task localization needs --model, a localization network: local-dir:runs/mine, for example.")
     if args.timeline and len(files) > 1:
         raise InputError("--timeline draws one video: name one.")
-    from .engine.localization import predict_segments
+    if args.timeline:
+        from .engine.timeline import check_picture
+
+        check_picture(args.timeline)  # before the work
+    from .datasets.features import is_feature_file
+    from .engine.localization import feature_network, predict_segments
     from .models._factory import create_model
 
     model, found, failures = create_model(args.model, pretrained=True), [], 0
-    options = {
-        name: getattr(args, name) for name in ("features", "proposals", "duration", "topk", "min_score", "device")
-    }
+    options = {name: getattr(args, name) for name in ("proposals", "duration", "topk", "min_score", "device")}
+    if isinstance(getattr(model, "data_config", None), SegmentConfig) and not all(map(is_feature_file, files)):
+        options["features"] = feature_network(model, args.features)  # once for all videos
     for file in files:
         try:
             found.append(predict_segments(model, file, batch_size=args.batch_size, **options))
@@ -350,7 +362,7 @@ def _extract(args: argparse.Namespace) -> int:
     videos = args.videos[0] if len(args.videos) == 1 else args.videos
     options = {name: getattr(args, name) for name in ("every", "format", "batch_size", "device", "dtype")}
     failures = extract(args.model, videos, args.out, **options)
-    for failure in failures:
+    for failure in failures if int(os.environ.get("RANK", 0)) == 0 else ():
         _note(f"vidhub: not extracted: {failure}")
     return 2 if failures else 0
 
@@ -555,29 +567,38 @@ def _eval(args: argparse.Namespace) -> int:
     else:
         from .datasets.catalog import dataset_info
 
-        if dataset_info(args.dataset).task == "localization":
-            from .engine.localization import measure_localizer
-
-            scores = measure_localizer(args.model, args.dataset, args.root, args.split, args.device)
-            _print_json(scores) if args.json else print(_scores_line(scores))
-            return 0
+        if dataset_info(args.dataset).task != "detection" and (args.as_mmaction2 or args.bank):
+            raise InputError("--as-mmaction2 and --bank are of data sets with boxes: leave them out.")
         if dataset_info(args.dataset).task == "detection":
             from .engine.bank import FeatureBank
             from .engine.detection import measure_detector
 
             bank = FeatureBank(args.bank) if args.bank else None
             options = {"as_mmaction2": args.as_mmaction2, "bank": bank, "workers": args.workers}
+            options |= _data_options(args.data)
             scores = measure_detector(args.model, args.dataset, args.root, args.split, args.device, **options)
             _print_json(scores) if args.json else print(_scores_line(scores))
             return 0
         options = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype")
-        result = evaluate(args.model, args.dataset, args.root, **{name: getattr(args, name) for name in options})
+        options = {name: getattr(args, name) for name in options} | _data_options(args.data)
+        result = evaluate(args.model, args.dataset, args.root, **options)
+    if isinstance(result, dict):
+        if int(os.environ.get("RANK", 0)) == 0:
+            _print_json(result) if args.json else print(_scores_line(result))
+        return 0
     if int(os.environ.get("RANK", 0)) == 0:
         for failure in result.failures:
             _note(f"vidhub: not scored: {failure}")
         about = {"videos": len(result.names), "not_scored": len(result.failures), **result.metrics}
         _print_json(about) if args.json else print(f"{len(result.names)} videos: {_scores_line(result.metrics)}")
     return 0
+
+
+def _data_options(settings: Sequence[str]) -> dict[str, Any]:
+    """``--data KEY=VALUE`` as ``dataset_args.KEY=VALUE`` of a recipe."""
+    from .engine.recipe import Recipe, change_recipe
+
+    return change_recipe(Recipe(), [f"dataset_args.{setting}" for setting in settings]).dataset_args
 
 
 def _scores_line(scores: dict[str, float]) -> str:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -20,11 +21,12 @@ from ..datasets.flow import FlowReader
 from ..datasets.video_io import VideoReader
 from ..errors import InputError, VidhubError
 from ..models._factory import create_model
+from ..models.ssn import SSN
 from ..transforms.audio import AudioTransform
 from ..transforms.factory import VideoTransform, create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights import tables
-from ..weights.types import DataConfig, DetectionConfig
+from ..weights.types import DataConfig, DetectionConfig, SegmentConfig
 from .poses import KeypointRCNN, PoseEstimator, as_poses
 from .scoring import Loaded, group_views, score_videos
 
@@ -86,7 +88,8 @@ def predict(
         poses: finds skeletons in frames: uint8 (n, 3, H, W) -> a ``Persons`` for each of them; None: ``KeypointRCNN``.
             Or the stored skeletons of the one video, as ``sources`` may be.
         detector: of networks that name what each person does, finds the persons in a frame: uint8 (3, H, W) -> boxes
-            (N, 4) in pixels; None: torchvision's Faster R-CNN. They give an ``ActionPrediction``.
+            (N, 4) in pixels; None: torchvision's Faster R-CNN. They give an ``ActionPrediction``, networks that find
+            segments a ``SegmentPrediction``: see ``localization.predict_segments``.
         errors: "return" puts the error of a video that cannot be read in the place of its prediction and goes on.
 
     Returns:
@@ -98,9 +101,7 @@ def predict(
         FileNotFoundError, VideoError: a video is missing or cannot be read, or shows nobody where skeletons are needed.
         UnknownNameError, WeightsError: see ``create_model``.
     """
-    for name, count in (("topk", topk), ("batch_size", batch_size)):
-        if not isinstance(count, int) or count < 1:
-            raise InputError(f"{name} must be a positive number, not {count!r}.")
+    check_counts(topk=topk, batch_size=batch_size)
     dtype, device = checked_dtype(dtype), pick_device(device, model)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
@@ -108,17 +109,17 @@ def predict(
         from .detection import predict_actions
 
         settings = {"detector": detector, "topk": topk, "device": device, "labels": labels}
-        if not isinstance(sources, (list, tuple)):
-            return predict_actions(model, sources, **settings)
-        found = []
-        for source in sources:
-            try:
-                found.append(predict_actions(model, source, **settings))
-            except (VidhubError, OSError) as error:
-                if errors == "raise":
-                    raise
-                found.append(error)
-        return found
+        return _one_by_one(partial(predict_actions, model, **settings), sources, errors)
+    if isinstance(model, SSN):
+        raise InputError(
+            "SSN judges proposals: engine.localization.predict_segments takes them, and vidhub predict --task "
+            "localization --proposals FILE."
+        )
+    if isinstance(getattr(model, "data_config", None), SegmentConfig):
+        from .localization import predict_segments
+
+        settings = {"topk": topk, "device": device, "batch_size": batch_size}
+        return _one_by_one(partial(predict_segments, model, **settings), sources, errors)
     names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)
@@ -142,6 +143,27 @@ def predict(
                 raise clips
             results.append(clips if isinstance(clips, Exception) else best_classes(source, next(scores), names, topk))
     return results if several else results[0]
+
+
+def _one_by_one(predict_one: Callable[[Any], Any], sources: Any, errors: str) -> Any:
+    if not isinstance(sources, (list, tuple)):
+        return predict_one(sources)
+    found = []
+    for source in sources:
+        try:
+            found.append(predict_one(source))
+        except (VidhubError, OSError) as error:
+            if errors == "raise":
+                raise
+            found.append(error)
+    return found
+
+
+def check_counts(**counts: Any) -> None:
+    """InputError for what is no positive whole number, by its name."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError(f"{name} must be a positive number, not {count!r}.")
 
 
 def checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
@@ -189,7 +211,7 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
             with locks[id(source)]:
                 if isinstance(source, (VideoReader, AudioReader, FlowReader)):
                     return transform.load(source)
-                with _reader(source, transform) as reader:
+                with open_reader(source, transform) as reader:
                     return transform.load(reader)
         except (VidhubError, OSError) as error:
             return error
@@ -231,7 +253,7 @@ class _FromVideo:
         return self.transform.load(as_poses(source, config.layout, num_frames, self.poses))
 
 
-def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
+def open_reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
     """What the transform loads from: pictures, sound, or the optical flow between pictures."""
     if transform.modality == "audio":
         return AudioReader(source)

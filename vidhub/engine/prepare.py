@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import typing
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from ..datasets.skeleton import load_keypoints
 from ..datasets.snippets import SnippetDataset
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
+from ..models._hub import absolute_name
+from ..models.bsn import PEM
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
 from ..transforms.skeleton import as_keypoints, holds_scores
@@ -32,7 +35,8 @@ from ..weights.types import DataConfig, DetectionConfig, SegmentConfig, Skeleton
 from . import detection, localization, losses, ssn
 from .bank import FeatureBank
 from .extract import read_settings
-from .recipe import Recipe
+from .recipe import Recipe, converted
+from .two_stage import ProposalDataset, open_tem
 
 _LOOKED_AT = 20  # records of skeletons, to see what they are
 _LOSSES = {
@@ -107,9 +111,7 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
     if isinstance(model.data_config, SegmentConfig):
-        made = read_settings(Path(find_features(train_set.records[0].path)).parent)
-        if made:
-            model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
+        model.data_config = changed_segments(model.data_config, recipe, train_set)
     if detection.has_boxes(train_set) and isinstance(model.data_config, DetectionConfig):
         names = ("num_frames", "stride", "size")
         changes = {name: getattr(recipe, name) for name in names if getattr(recipe, name)}
@@ -120,6 +122,24 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     if _kind_of_labels(train_set) is not int:
         model.data_config = replace(model.data_config, activation="sigmoid")
     return model
+
+
+def changed_segments(config: SegmentConfig, recipe: Recipe, data: Dataset) -> SegmentConfig:
+    """``config`` with the recipe's changes, and with how the features of a data set were made, where that is known."""
+    changes = dict(recipe.segments)
+    if made := read_settings(Path(find_features(data.records[0].path)).parent):
+        names = {"feature_model": "model", "feature_weights": "weights", "feature_every": "every"}
+        changes = {ours: made[theirs] for ours, theirs in names.items() if theirs in made} | changes
+    kinds = typing.get_type_hints(SegmentConfig)
+    known = kinds.keys() - {"feature_dim", "num_steps"}  # which are the network's own
+    for name, value in changes.items():
+        if name not in known:
+            raise unknown_name("key of segments in a recipe", name, known)
+        changes[name] = converted(f"segments.{name}", value, kinds[name])
+    changes |= {n: absolute_name(changes[n]) for n in ("feature_model", "proposal_model") if n in changes}
+    if "proposal_model" not in changes and recipe.model == "bsn_pem" and not recipe.pretrained:
+        changes["proposal_model"] = ""  # a network of one's own judges proposals of one's own
+    return replace(config, **changes)
 
 
 def mirrored_classes(classes: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -255,8 +275,11 @@ def with_transforms(
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
     if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
-        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames, training=True)
-        return opened, val_set and localization.open_features(val_set, model)
+        judges = isinstance(model, PEM)
+        parts = {} if judges else {"max_steps": recipe.num_frames, "crop": recipe.crop}
+        opened = localization.open_features(train_set, model, training=True, **parts)
+        val_set = val_set and localization.open_features(val_set, model)
+        return (ProposalDataset(open_tem(model), opened) if judges else opened), val_set
     if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
         transform = create_transform(config, training=True, **recipe.augment)
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set

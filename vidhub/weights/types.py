@@ -256,7 +256,12 @@ class SegmentConfig:
     top_k: int = 100  # segments kept of a video
     min_score: float = 0.0  # that a segment must have to be looked at
     feature_model: str = ""  # of `vidhub extract`, by which a network's features were taken; "": not known
+    feature_weights: str = ""  # their digest
     feature_every: int = 16  # frames of a step of those
+    # of networks for any number of steps: frames from a feature to the next; 0: they divide the video into equal parts
+    feature_stride: int = 0
+    feature_window: int = 0  # frames that each of those was taken from
+    proposal_model: str = ""  # of `bsn_pem`: the `bsn_tem` whose proposals it judges
     voting: float = 0.0  # IoU from which the segments around a kept one move its boundaries; 0: they do not
     frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
 
