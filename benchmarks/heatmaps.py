@@ -23,13 +23,19 @@ PERSON = np.array(  # COCO's joints of somebody upright, in a picture of 1 x 1: 
 ).T
 
 
-def measure(python: str, persons: int = 2, frames: int = 48, side: int = 64, rounds: int = 15) -> list[Row]:
-    """Joints and limbs, drawn on one thread; prints by how much the heatmaps differ."""
+def measure(
+    python: str, persons: int = 2, frames: int = 48, side: int = 64, rounds: int = 15, spread: bool = False
+) -> list[Row]:
+    """Joints and limbs, drawn on one thread; prints by how much the heatmaps differ.
+
+    ``spread`` puts the joints anywhere in the picture, so that limbs are as long as they get.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     g = np.random.default_rng(0)
     moved = g.normal(0, 0.04, (persons, frames, 17, 2)) + g.uniform(-0.15, 0.15, (persons, 1, 1, 2))
-    keypoints = ((PERSON + moved) * side).astype(np.float32)
+    places = g.uniform(0, 1, moved.shape) if spread else PERSON + moved
+    keypoints = (places * side).astype(np.float32)
     scores = g.uniform(0.1, 1, keypoints.shape[:-1]).astype(np.float32)
     points, values, size = torch.from_numpy(keypoints), torch.from_numpy(scores), (side, side)
     rows = []
@@ -60,8 +66,9 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=2)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--spread", action="store_true", help="joints anywhere in the picture, not as in persons")
     args = parser.parse_args()
-    measure(args.mmaction2, args.persons, args.frames, args.size)
+    measure(args.mmaction2, args.persons, args.frames, args.size, spread=args.spread)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ R, S = "recognition/", "skeleton/"
 CASES = [
     Case("slowonly_r50.mm_k400_8x8", R + "slowonly/slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb.py", *clips(8)),
     Case("slowfast_r50.mm_k400_8x8", R + "slowfast/slowfast_r50_8xb8-8x8x1-256e_kinetics400-rgb.py", *clips(32)),
-    Case("x3d_m", R + "x3d/x3d_m_16x5x1_facebook-kinetics400-rgb.py", *clips(16, 256)),
+    Case("x3d_m.mm_k400_16x5", R + "x3d/x3d_m_16x5x1_facebook-kinetics400-rgb.py", *clips(16, 256)),
     Case("i3d_r50", R + "i3d/i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb.py", *clips(32)),
     Case("ircsn_r50", R + "csn/ircsn_ig65m-pretrained-r50-bnfrozen_8xb12-32x2x1-58e_kinetics400-rgb.py", *clips(32)),
     # frames first

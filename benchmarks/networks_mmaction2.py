@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from peers import allow_mmaction2, randomise_norms, serve_networks
+from peers import allow_mmaction2, randomise, serve_networks
 from torch import Tensor, nn
 
 allow_mmaction2()
@@ -25,13 +25,7 @@ def build(config: str) -> tuple[nn.Module, dict[str, Tensor], Callable[[Tensor],
         if part.get("pretrained"):
             part["pretrained"] = None
     model = MODELS.build(settings).eval()
-    randomise_norms(model)
-    state = model.state_dict()
-    if settings.get("backbone", {}).get("type") == "X3D":
-        # its published weights have no norm there, so that it does nothing
-        norm = model.backbone.layer1[0].downsample.bn
-        norm.reset_running_stats(), norm.reset_parameters()
-        state = {name: value for name, value in state.items() if "layer1.0.downsample.bn" not in name}
+    randomise(model)
 
     def forward(x: Tensor) -> Tensor:
         if settings.type == "BMN":
@@ -39,7 +33,7 @@ def build(config: str) -> tuple[nn.Module, dict[str, Tensor], Callable[[Tensor],
         features, options = model.extract_feat(x, test_mode=True)
         return model.cls_head(features, **options)
 
-    return model, {"state_dict": state}, forward
+    return model, {"state_dict": model.state_dict()}, forward
 
 
 if __name__ == "__main__":

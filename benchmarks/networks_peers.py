@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 
 import torch
-from peers import randomise_norms, serve_networks
+from peers import randomise, serve_networks
 from torch import Tensor
 
 
@@ -45,7 +45,7 @@ MAKERS = {"torchvision": from_torchvision, "PyTorchVideo": from_pytorchvideo, "t
 def build(peer: str, name: str) -> tuple[torch.nn.Module, dict[str, Tensor], Callable[[Tensor], Tensor]]:
     model, forward = MAKERS[peer](name)
     model.eval()
-    randomise_norms(model)
+    randomise(model)
     return model, model.state_dict(), forward
 
 

@@ -35,8 +35,8 @@ def allow_mmaction2() -> None:
     sys.modules[missing.__name__] = missing
 
 
-def randomise_norms(model: Any) -> None:
-    """Statistics and scales of batch norms as after training, so that no part of a network is switched off."""
+def randomise(model: Any) -> None:
+    """Statistics and scales of batch norms, and tables of positions, as after training: no part is switched off."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -46,6 +46,9 @@ def randomise_norms(model: Any) -> None:
                 tensor.uniform_(low, high, generator=generator)
             for tensor in (module.running_mean, module.bias.data):
                 tensor.normal_(0, 0.1, generator=generator)
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            parameter.data.normal_(0, 0.1, generator=generator)
 
 
 def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[Any, Any, Callable]]) -> None:

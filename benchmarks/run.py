@@ -1,4 +1,4 @@
-"""Everything that is measured against other packages, in one run on the same files and weights: table, CSV, picture.
+"""Everything that is measured against other packages, in one run on the same files and weights: CSV, table, picture.
 
     python benchmarks/run.py VIDEO ... --mmaction2 PATH/bin/python --peers PATH/bin/python --out results
 
@@ -78,6 +78,16 @@ def _save(results: dict[str, list[Row]], folder: Path) -> None:
         writer.writerow(("part", *Row._fields))
         for part, rows in results.items():
             writer.writerows((part, *(round(x, 4) if isinstance(x, float) else x for x in row)) for row in rows)
+    table = [
+        "| | ours, ms | peer | its ms | times as fast (tenth to ninetieth part of the pairs) |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in (row for rows in results.values() for row in rows):
+        table.append(
+            f"| {row.what} | {row.ours:.1f} | {row.peer} | {row.theirs:.1f} | "
+            f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) |"
+        )
+    (folder / "results.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     try:
         import matplotlib
     except ImportError:

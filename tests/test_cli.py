@@ -326,7 +326,7 @@ def test_train_lists_the_published_recipes(capsys):
         (["train", "--set", "root=/no/such/folder"], "there is no folder '/no/such/folder'"),
         (["eval", "x3d_xs"], "vidhub eval takes MODEL DATASET ROOT"),
         (["eval", "--fuse", "/no/such/scores"], "holds no scores"),
-        (["eval", "slowfast_r50_ava", "ucf101_24", ".", "--split", "val"], "it must be one of train, test"),
+        (["eval", "slowfast_r50_ava", "ucf101_24", ".", "--split", "val"], "it is one of 'train', 'test'"),
         (["data", "info", "kinetic400"], "did you mean 'kinetics400'"),
         (["data", "list", "--task", "cooking"], "no data set is of the task 'cooking'"),
         (["check", "ntu60_2d", "/no/such/folder"], "no folder"),

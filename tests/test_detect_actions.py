@@ -423,7 +423,7 @@ def test_boxes_are_drawn_between_their_key_frames_and_names_inside():
 
 
 def test_where_a_video_cannot_be_drawn_is_told_before_the_work(capsys, tmp_path):
-    for target, reason in (("none/a.mp4", "there is no folder"), ("a.webm", "not as .webm")):
+    for target, reason in (("none/a.mp4", "there is no folder"), ("a.webm", "not to 'a.webm'")):
         assert main(["predict", "no.mp4", "--draw", str(tmp_path / target)]) == 2
         assert reason in capsys.readouterr().err
 

@@ -1,14 +1,18 @@
 """Temporal localization: labels, proposals and what becomes of them, against published figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from pipeline import cases, check
 
+import vidhub
 from vidhub.engine import postprocess
 from vidhub.engine import segment_losses as losses
 from vidhub.models.bmn import BMNOutput, sample_mask
 from vidhub.models.bsn import PEM, TEM
+from vidhub.models.layers.localizer import PointOutput
 from vidhub.transforms import localization
 from vidhub.weights.types import SegmentConfig
 
@@ -230,6 +234,68 @@ def test_offsets_that_are_right_cost_nothing():
     iou, distance_iou = losses.offset_iou(offsets, offsets)
     torch.testing.assert_close(iou, torch.ones(5))
     torch.testing.assert_close(distance_iou, torch.ones(5))
+
+
+def point_output(offsets):
+    """Logits of 0 for points of a video, and their offsets."""
+    points = torch.tensor([[float(i), 0, 100, 1] for i in range(offsets.shape[1])])
+    mask = torch.ones(offsets.shape[:2], dtype=torch.bool)
+    return PointOutput(torch.zeros(*offsets.shape[:2], 2, requires_grad=True), offsets, points, mask)
+
+
+def test_iou_weighs_positive_cells_alone():
+    """A point that should tell one of two classes, with an IoU of 0.5."""
+    output = point_output(torch.full((1, 1, 2, 2), 1.0))
+    classes, offsets = torch.tensor([[[1.0, 0.0]]]), torch.full((1, 1, 2), 2.0)
+    found = losses.point_loss(output, classes, offsets, torch.tensor(1.0), iou_power=0.2)
+    focal = 0.25 * np.log(2) * np.array([0.25, 0.75])  # of the cell that is positive, and of the other
+    assert found["classification"].item() == pytest.approx(focal[0] * 0.5**0.2 + focal[1], rel=1e-5)
+
+
+def test_offsets_learn_at_every_class_of_a_point():
+    offsets = torch.full((1, 1, 2, 2), 1.0, requires_grad=True)
+    losses.point_loss(point_output(offsets), torch.ones(1, 1, 2), torch.full((1, 1, 2), 2.0), torch.tensor(1.0))[
+        "regression"
+    ].backward()
+    assert (offsets.grad < 0).all()
+
+
+def test_the_weight_by_iou_teaches_offsets_too():
+    offsets = torch.full((1, 1, 2, 2), 1.0, requires_grad=True)
+    classes = torch.tensor([[[1.0, 0.0]]])
+    found = losses.point_loss(
+        point_output(offsets), classes, torch.full((1, 1, 2), 2.0), torch.tensor(1.0), iou_power=0.2
+    )
+    found["classification"].backward()
+    assert (offsets.grad[0, 0, 0] > 0).all()
+    assert (offsets.grad[0, 0, 1] == 0).all()
+
+
+def test_survivors_of_soft_nms_keep_their_own_boundaries():
+    """Points that find nearly the same segment."""
+    points = np.array([[20 + i, 0, 100, 1] for i in range(3)], np.float32)
+    offsets = np.array([[5, 20], [6.5, 19.2], [7.8, 18.1]], np.float32)
+    scores, config = np.array([[0.9], [0.8], [0.7]], np.float32), vidhub.create_model("actionformer", dim=8).data_config
+    found = postprocess.point_segments(scores, offsets, points, config, 64, 64.0)
+    assert len(np.unique(found.segments[:, 0])) == 3
+    moved = postprocess.point_segments(scores, offsets, points, replace(config, voting=0.7), 64, 64.0)
+    assert len(np.unique(moved.segments[:, 0].round(3))) == 1
+
+
+def test_features_of_windows_lie_where_the_windows_are():
+    """16 frames every 4 frames, 25 a second: the middle of the fourth step is at frame 20."""
+    config = SegmentConfig(num_steps=None, feature_stride=4, feature_window=16, top_k=5)
+    points, offsets = np.array([[3, 0, 100, 1]], np.float32), np.array([[1, 2]], np.float32)
+    found = postprocess.point_segments(np.array([[0.9]], np.float32), offsets, points, config, 10, 2.0, 25.0)
+    np.testing.assert_allclose(found.segments, [[16 / 25, 28 / 25]], rtol=1e-6)
+    # of unknown rate: ten windows are 52 frames, which fill the two seconds
+    found = postprocess.point_segments(np.array([[0.9]], np.float32), offsets, points, config, 10, 2.0)
+    np.testing.assert_allclose(found.segments, [[16 / 26, 28 / 26]], rtol=1e-6)
+
+
+def test_a_single_step_has_no_proposals():
+    assert localization.bsn_proposals(np.ones((3, 1))).shape == (0, 5)
+    assert len(postprocess.bmn_proposals(np.ones((2, 1, 1)), np.ones(1), np.ones(1))) == 0
 
 
 def test_ties_and_thresholds_that_are_just_reached_are_as_published():

@@ -12,11 +12,13 @@ from vidhub.cli import main
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.records import PoseRecord, VideoRecord
 from vidhub.datasets.skeleton import denoise_bodies
+from vidhub.engine.loading import training_loader
 from vidhub.engine.prepare import create_network
 from vidhub.engine.recipe import Recipe, change_recipe
-from vidhub.errors import InputError
+from vidhub.errors import InputError, UnknownNameError, VideoError
 from vidhub.transforms import skeleton
 from vidhub.transforms.heatmaps import joint_heatmaps
+from vidhub.transforms.skeleton import as_keypoints
 from vidhub.weights.skeletons import LAYOUTS
 from vidhub.weights.types import SkeletonConfig
 
@@ -201,8 +203,28 @@ def test_bodies_that_are_no_persons_go():
     table = person * [5, 0.1, 1]
     found = denoise_bodies(np.stack([brief, other, table, person, np.zeros_like(person)]))
     np.testing.assert_array_equal(found, np.stack([person, other]))
-    assert len(denoise_bodies(brief[None])) == 1
+    assert denoise_bodies(brief[None]).shape == (1, 5, 25, 3)
     assert denoise_bodies(np.zeros((0, 30, 25, 3))).shape == (0, 30, 25, 3)
+
+
+@pytest.mark.parametrize(
+    ("spans", "seen"),
+    [
+        ([(0, 50), (50, 100)], [100, 0]),  # one person, whose id changes
+        ([(0, 50), (50, 100), (0, 100)], [100, 100]),  # the id of one of two
+        ([(0, 51), (50, 100)], [100, 0]),  # both ids in one frame
+        ([(0, 40), (60, 100)], [80, 0]),  # nobody for a while: these frames go
+        ([(0, 100), (0, 100), (20, 80)], [100, 100]),  # a third one has no place
+    ],
+)
+def test_bodies_whose_id_changes_are_joined(spans, seen):
+    rng = np.random.default_rng(0)
+    shape, bodies = rng.normal(0, [0.15, 0.5, 0.2], (25, 3)), np.zeros((len(spans), 100, 25, 3))
+    for body, (first, stop) in zip(bodies, spans, strict=True):
+        body[first:stop] = shape + 1 + np.linspace(0, 1, 100)[first:stop, None, None]
+    persons = denoise_bodies(bodies)
+    assert persons.shape[1] == max(seen)
+    assert (persons != 0).any((2, 3)).sum(1).tolist() == seen
 
 
 def test_a_recipe_may_bring_a_skeleton_of_its_own(poses):
@@ -215,3 +237,206 @@ def test_a_recipe_may_bring_a_skeleton_of_its_own(poses):
     other = [PoseRecord("a", 0, 5, walk(joints=12))]
     with pytest.raises(InputError, match="12 joints"):
         create_network(change_recipe(recipe, model_args={}), VideoDataset(other))
+
+
+def poses_in(dims, joints=17, count=4, **more):
+    """Records of skeletons in metres, or in pixels with scores."""
+    rng, records = np.random.default_rng(0), []
+    for i in range(count):
+        keypoints = rng.normal(0, 0.4, (1, 20, joints, dims)) + ([0, 0, 3] if dims == 3 else [2, 2])
+        scores = None if dims == 3 else np.ones((1, 20, joints))
+        record = PoseRecord(f"video{i}", i % 2, 20, keypoints if dims == 3 else keypoints * 100, scores)
+        records.append(replace(record, **more))
+    return records
+
+
+@pytest.mark.parametrize(
+    ("records", "layout", "found"),
+    [
+        (poses_in(3), None, ("coco", 3, "3d")),
+        (poses_in(3, 25), None, ("nturgb+d", 3, "3d")),
+        (poses_in(2, 25), None, ("openpose_25", 2, "2d")),
+        (poses_in(2, 25), "nturgb+d", ("nturgb+d", 2, "2d")),
+        (poses_in(2, 20), None, ("kinect_v1", 2, "2d")),
+        (poses_in(3, 3), ((0, 1), (2, 1)), (((0, 1), (2, 1)), 3, "3d")),
+        # x, y and score in a picture
+        (poses_in(2, keypoints=np.full((1, 20, 17, 3), 0.5), scores=None, image_size=(9, 9)), None, ("coco", 2, "2d")),
+        ([*poses_in(3), PoseRecord("bad", 0, 1, np.ones((1, 1, 3, 2)))], None, ("coco", 3, "3d")),
+    ],
+)
+def test_data_say_what_their_skeletons_are(records, layout, found, capsys):
+    recipe = Recipe(model="stgcnpp", model_args={"depths": [1], "width": 8}, skeleton={"layout": layout})
+    recipe = recipe if layout else replace(recipe, skeleton={})
+    config = create_network(recipe, VideoDataset(records, num_classes=2)).data_config
+    assert (config.layout, config.skeleton.dims, config.normalize) == found
+    assert (f"taken as {found[0]!r}" in capsys.readouterr().err) == (layout is None)
+    assert vidhub.create_transform(config).load(records[0]).shape[1:] == config.view_shape
+
+
+def test_the_third_dimension_of_a_layout_of_ones_own_stays():
+    config = SkeletonConfig(layout=((1, 0), (2, 1), (3, 2)), num_frames=8, num_persons=1)
+    keypoints = poses_in(3, 4)[0].keypoints
+    keypoints[..., 2] += np.linspace(0, 1, 20)[:, None]
+    other = keypoints.copy()
+    other[..., 2] = 3
+    transform = vidhub.create_transform(config)
+    assert not torch.allclose(transform(keypoints), transform(other), atol=0.1)
+    bones = vidhub.create_transform(replace(config, streams=("bone",)))(keypoints)
+    flat = vidhub.create_transform(replace(config, dims=3, normalize="none", streams=("bone",)))(keypoints)
+    scale = np.linalg.norm(np.diff(keypoints[0, 0], axis=0), axis=-1).mean()
+    # z is no score, of which bones would be means
+    torch.testing.assert_close(bones, flat / float(scale), rtol=1e-4, atol=1e-4)
+
+
+def test_3d_skeletons_of_any_layout_forget_place_and_unit():
+    layout, keypoints = [(1, 0), (2, 1), (3, 2)], poses_in(3, 4)[0].keypoints
+    keypoints[0, 3, 2] = 0  # not seen
+    out = skeleton.normalize_person(keypoints, layout)
+    assert not out[0, 0, 0].any()
+    assert np.linalg.norm(np.diff(out[0, 0], axis=0), axis=-1).mean() == pytest.approx(1)
+    assert not out[0, 3, 2].any()
+    moved = np.where(keypoints == 0, 0, keypoints * 1000 + 5000)
+    np.testing.assert_allclose(skeleton.normalize_person(moved, layout), out, atol=1e-5)
+
+
+def test_skeletons_of_other_dimensions_are_refused():
+    metres = poses_in(3)[0].keypoints
+    for config in (COCO, HEATMAPS):
+        with pytest.raises(InputError, match="takes 2D skeletons"):
+            vidhub.create_transform(config)(metres)
+    with pytest.raises(InputError, match="in pixels"):
+        vidhub.create_transform(HEATMAPS)(metres[..., :2])
+    with pytest.raises(InputError, match="3 coordinates"):
+        vidhub.create_transform(SkeletonConfig(layout="coco"))(walk())
+    recipe = Recipe(model="posec3d_x3d", model_args={"depths": [1, 1], "width": 8})
+    with pytest.raises(InputError, match="heatmaps are drawn of 2D skeletons"):
+        create_network(recipe, VideoDataset(poses_in(3), num_classes=2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"normalize": "4d"}, "unknown way to normalize '4d'; did you mean '3d'"),
+        ({"normalize": "3d"}, "normalize='3d' is not for skeletons in 2D"),
+        ({"kind": "limbs"}, "did you mean 'limb'"),
+        ({"kind": "limb", "size": 16}, "'stgcnpp' takes coordinates and no limb"),
+        ({"num_persons": 0}, "num_persons of skeletons must be a positive number, not 0"),
+        ({"num_frames": "many"}, "num_frames of skeletons must be a positive number, not 'many'"),
+        ({"stream": "bone"}, "unknown key of skeleton 'stream'; did you mean 'streams'"),
+        ({"streams": ["bones"]}, "unknown stream 'bones'"),
+        ({"num_coords": 4}, "num_coords and dims are 2 or 3"),
+        ({"sigma": 0}, "sigma of heatmaps must be above 0"),
+    ],
+)
+def test_values_of_the_recipes_skeletons_are_checked(changes, reason):
+    recipe = Recipe(model="stgcnpp", model_args={"depths": [1], "width": 8}, skeleton=changes)
+    with pytest.raises((InputError, UnknownNameError), match=reason):
+        create_network(recipe, VideoDataset(poses_in(2), num_classes=2))
+
+
+BROKEN = {
+    "no box": {"keypoints": np.zeros((0, 17, 3)), "extra": {"frame_inds": np.zeros(0, int)}},
+    "boxes": {"keypoints": np.ones((4, 17, 3)), "extra": {"frame_inds": np.zeros(3, int)}},
+    "nobody": {"keypoints": np.zeros((0, 20, 17, 2)), "scores": None},
+    "no frames": {"keypoints": np.zeros((1, 0, 17, 2)), "scores": None},
+    "joints": {"keypoints": np.ones((1, 20, 18, 2)), "scores": None},
+    "scores": {"scores": np.ones((1, 20, 5))},
+}
+
+
+@pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN)
+def test_skeletons_that_cannot_be_used_are_replaced(changes):
+    good = poses_in(2)
+    data = VideoDataset([replace(good[0], name="broken", **changes), *good[1:]], vidhub.create_transform(COCO))
+    with pytest.raises(VideoError, match="'broken'"):
+        data[0]
+    loader = training_loader(data, batch_size=4, batches=range(1), epoch_length=1)
+    (batch,) = list(loader)
+    assert len(batch.failures) >= 1
+    assert batch.data[0].shape[0] == 4
+
+
+def test_keypoints_come_as_lists_or_tensors_and_need_not_be_finite():
+    array = walk(2, joints=4)
+    for given in (array.tolist(), torch.from_numpy(array), array.astype(np.float64)):
+        keypoints, scores = as_keypoints(given, np.ones((2, 30, 4)).tolist())
+        np.testing.assert_allclose(keypoints, array, rtol=1e-6)
+        assert scores.dtype == np.float32
+    bad = array.copy()
+    bad[0, 2, 3, 1], bad[1, 4, 0, 0] = np.nan, np.inf
+    keypoints, scores = as_keypoints(bad, np.ones((2, 30, 4)))
+    assert not keypoints[[0, 1], [2, 4], [3, 0]].any()
+    assert scores.sum() == 2 * 30 * 4 - 2
+    assert as_keypoints(array[0], np.ones((30, 4)))[1].shape == (1, 30, 4)  # one person
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "scores", "reason"),
+    [
+        ("abc", None, "an array of numbers, not str"),
+        (None, None, "persons, frames, joints, 2 or 3"),
+        ([[1, 2], [3]], None, "an array of numbers, not list"),
+        (np.ones((1, 5, 17, 4)), None, r"not of shape \(1, 5, 17, 4\)"),
+        (np.ones((1, 5, 17, 2)), np.ones((1, 5, 3)), r"not of shape \(1, 5, 3\)"),
+    ],
+)
+def test_what_is_no_skeleton_is_told(keypoints, scores, reason):
+    with pytest.raises(InputError, match=reason):
+        vidhub.create_transform(COCO)(keypoints, scores)
+
+
+def test_evaluation_draws_everyone():
+    config = replace(HEATMAPS, num_persons=2)
+    keypoints = walk(12)
+    maps = vidhub.create_transform(config)(keypoints, None, (240, 320))
+    torch.testing.assert_close(maps, vidhub.create_transform(HEATMAPS)(keypoints, None, (240, 320)))
+    late = replace(vidhub.create_transform(config, training=True), late=True)
+    assert late(keypoints, None, (240, 320)).shape == (2, 8, 17, 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "config"),
+    [
+        ({"in_chans": 18}, ("openpose", "keypoint", 18)),
+        ({"layout": "openpose"}, ("openpose", "keypoint", 18)),
+        ({"layout": "penn_action", "kind": "limb"}, ("penn_action", "limb", 14)),
+        ({"layout": [[1, 0], [2, 1]]}, (((1, 0), (2, 1)), "keypoint", 3)),
+        ({"kind": "limb"}, ("coco", "limb", 17)),
+    ],
+)
+def test_networks_on_heatmaps_of_other_joints(wanted, config, tmp_path):
+    model = vidhub.create_model("posec3d_x3d", num_classes=3, depths=(1, 1), width=8, **wanted)
+    vidhub.save_checkpoint(model, tmp_path)
+    for found in (model, vidhub.create_model(f"local-dir:{tmp_path}")):
+        assert (found.data_config.layout, found.data_config.kind, found.in_chans) == config
+        assert found.data_config.view_shape[0] == found.in_chans
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "reason"),
+    [
+        ("posec3d_c3d", {"in_chans": 40}, "no known skeleton layout has 40 joints or limbs"),
+        ("posec3d_c3d", {"layout": "coco", "in_chans": 18}, "in_chans=18 is not the number of joints or limbs"),
+        ("posec3d_c3d", {"kind": "limbs"}, "did you mean 'limb'"),
+        ("stgcn", {"in_chans": 5}, "in_chans of skeletons is 2 or 3 for each of 1 to 4 streams, not 5"),
+        ("stgcn", {"layout": 5}, "a list of edges, not 5"),
+    ],
+)
+def test_networks_that_no_skeletons_fit(name, wanted, reason):
+    with pytest.raises((InputError, UnknownNameError), match=reason):
+        vidhub.create_model(name, **wanted)
+
+
+def test_graph_networks_of_other_channels():
+    for channels, coords, streams in ((2, 2, 1), (4, 2, 2), (6, 3, 2), (12, 3, 4)):
+        model = vidhub.create_model("stgcn", in_chans=channels, num_classes=2, depths=(1,), width=8)
+        config = model.data_config
+        assert (config.num_coords, len(config.streams), config.view_shape[-1]) == (coords, streams, channels)
+    with pytest.raises(InputError, match="no frames"):
+        model(torch.zeros(1, 1, 0, 25, 12))
+
+
+def test_networks_of_a_fixed_number_of_persons_get_the_recipes():
+    recipe = Recipe(model="agcn", model_args={"depths": [1], "width": 8}, skeleton={"num_persons": 1})
+    model = create_network(recipe, VideoDataset(poses_in(2), num_classes=2))
+    assert model.num_persons == model.data_config.num_persons == 1

@@ -72,6 +72,19 @@ def test_missing_file_and_unknown_name(tmp_path):
         read_recipe("no_such_recipe")
 
 
+def test_an_empty_setting_inside_a_table_is_an_empty_text():
+    recipe = read_recipe("", ["dataset_args.folder=", "model_args.num_steps=null"])
+    assert recipe.dataset_args == {"folder": ""}
+    assert recipe.model_args == {"num_steps": None}
+
+
+@pytest.mark.parametrize("name", ["actionformer_salads50", "actionformer_thumos14", "ssn_thumos14", "tridet_thumos14"])
+def test_recipes_of_segments_do_not_choose_by_the_test_set(name):
+    recipe = read_recipe(name)
+    assert recipe.val_split == "test"
+    assert recipe.val_every >= recipe.epochs
+
+
 @pytest.mark.parametrize("name", published_recipes())
 def test_published_recipe_names_what_exists(name):
     recipe = read_recipe(name)

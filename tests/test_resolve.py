@@ -15,6 +15,7 @@ import textwrap
 import time
 import types
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ import torch
 from servers import FileServer
 
 from vidhub.errors import WeightsError
+from vidhub.models import _factory
 from vidhub.weights import resolve
 from vidhub.weights.resolve import cache_path, fetch_state_dict, read_state_dict
 from vidhub.weights.types import DataConfig, Weights
@@ -530,3 +532,13 @@ def test_torchscript_is_refused(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no checkpoint file"):
         read_state_dict(tmp_path / "none.pth")
+
+
+def test_a_checkpoint_is_known_by_its_contents(monkeypatch, tmp_path):
+    path = tmp_path / "renamed.pth"
+    path.write_bytes(b"some weights")
+    other = replace(weights("https://a.b/other.pth", sha256=sha256(b"some weights")[:8]), tag="other")
+    monkeypatch.setattr(_factory, "WEIGHTS", {"net.tag": weights("https://a.b/net.pth"), "net.other": other})
+    assert _factory._weights_of("net", "", path).tag == "other"
+    path.write_bytes(b"other weights")
+    assert _factory._weights_of("net", "", path).tag == "tag"

@@ -238,8 +238,9 @@ def test_layout_of_ones_own():
     assert find_layout([(1, 0), (2, 0)]).num_joints == 3
     with pytest.raises(UnknownNameError, match="coco"):
         find_layout("cocos")
-    with pytest.raises(InputError, match="list of edges"):
-        find_layout([1, 2])
+    for wrong in ([1, 2], 5):
+        with pytest.raises(InputError, match="list of edges"):
+            find_layout(wrong)
 
 
 def test_heatmaps_of_a_batch_are_those_of_each():
@@ -251,6 +252,25 @@ def test_heatmaps_of_a_batch_are_those_of_each():
         assert together.shape == (3, 17, 4, 32, 24)
         for i in range(3):
             torch.testing.assert_close(draw(points[i], scores[i], size=(32, 24), sigma=0.8), together[i])
+
+
+def test_long_limbs_are_ridges_as_high_as_their_scores():
+    g = torch.Generator().manual_seed(0)
+    points, scores = torch.rand(2, 24, 17, 2, generator=g) * 32, torch.rand(2, 24, 17, generator=g)
+    limbs = LAYOUTS["coco"].shown_limbs
+    maps = limb_heatmaps(points, scores, limbs=limbs, size=(32, 32), sigma=0.6).double()
+    ends = [list(joints) for joints in zip(*limbs, strict=True)]
+    first, second = (points[:, :, joints, None, None].double() for joints in ends)
+    height = torch.minimum(*(scores[:, :, joints, None, None] for joints in ends))
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    from_first, along = torch.stack((x, y), -1).double() - first, second - first
+    part = ((from_first * along).sum(-1) / along.square().sum(-1)).clamp(0, 1)
+    distance = (from_first - part[..., None] * along).square().sum(-1)
+    wanted = (height * torch.exp(-distance / (2 * 0.6**2))).amax(0).transpose(0, 1)
+    longer = (along.square().sum(-1) >= 1).all(0).transpose(0, 1)  # shorter ones are drawn as joints
+    near = (wanted > 0.012) & longer  # what is further than three sigma from both ends may be left out
+    torch.testing.assert_close(maps[near], wanted[near], atol=1e-5, rtol=0)
+    assert (maps <= wanted + 1e-5)[longer.expand_as(maps)].all()
 
 
 def test_nothing_to_draw():

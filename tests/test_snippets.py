@@ -194,3 +194,19 @@ def test_proposals_that_are_not_there_are_named(root, tmp_path):
         create_dataset("proposals", tmp_path, "val")
     with pytest.raises(InputError, match="does not learn from proposals"):
         create_network(read_recipe("", ["model=bmn"]), create_dataset("proposals", root, "val"))
+
+
+def test_proposals_that_are_empty_or_outside_are_left_out(tmp_path):
+    path = tmp_path / "a.json"
+    segments = [[1, 4], [3, 3], [8, 30], [12, 14], [-3, -1]]
+    path.write_text(json.dumps([{"source": "a.mp4", "duration": 10.0, "segments": segments}]))
+    np.testing.assert_allclose(read_fractions(path, "a.mp4"), [[0.1, 0.4], [0.8, 1.0]])
+    path.write_text(json.dumps([{"source": "a.mp4", "duration": 10.0, "segments": segments[3:]}]))
+    with pytest.raises(InputError, match=r"all 2 proposals of 'a' in .* are empty or outside of the video"):
+        read_fractions(path, "a.mp4")
+
+
+def test_predicting_without_proposals_says_how():
+    model = vidhub.create_model("ssn_r50", backbone="test_resnet", num_classes=2)
+    with pytest.raises(InputError, match=r"SSN judges proposals: .*--proposals FILE"):
+        vidhub.predict(model, "a.mp4")

@@ -16,6 +16,7 @@ from vidhub.datasets import audio, detection, localization, skeleton
 from vidhub.datasets.annotation_files import read_json, read_lines, read_pickle
 from vidhub.datasets.audio import read_audio_list
 from vidhub.datasets.box_files import box_problems, read_boxes
+from vidhub.datasets.catalog import create_dataset
 from vidhub.datasets.detection import (
     ava_kinetics_records,
     ava_records,
@@ -339,6 +340,19 @@ def test_activitynet_by_subset(tmp_path):
         ALL["activitynet"].read(tmp_path, "trian")
 
 
+def test_activitynet_is_read_from_its_shorter_file_too(tmp_path):
+    write(tmp_path / "activity_net.v1-3.min.json", official(a={"duration": 1, "subset": "training", "annotations": []}))
+    assert [r.video_id for r in ALL["activitynet"].read(tmp_path, "train").records] == ["a"]
+
+
+def test_videos_of_no_subset_belong_to_all(tmp_path):
+    video = {"duration": 1, "annotations": []}
+    subsets = {"a": {"subset": "train"}, "b": {}, "c": {"subset": "VAL"}, "d": {"subset": None}}
+    write(tmp_path / "annotations.json", {name: video | subset for name, subset in subsets.items()})
+    for split, names in (("train", "abd"), ("val", "bcd"), ("test", "bd")):
+        assert [r.video_id for r in ALL["segments"].read(tmp_path, split).records] == list(names)
+
+
 def test_bmn_features_have_a_file_for_each_split(tmp_path):
     video = {"duration_second": 4.0, "duration_frame": 100, "feature_frame": 96, "annotations": []}
     write(tmp_path / "anet_anno_val.json", {"v_a": video})
@@ -361,6 +375,9 @@ def test_a_class_that_is_not_in_the_list_is_named(tmp_path):
         ({"duration": 3, "annotations": [{"segment": [0, "x"], "label": "a"}]}, 'expected {"segment"'),
         ({"duration": 3, "annotations": [{"segment": [0, 1]}]}, 'expected {"segment"'),
         ({"duration": 3, "annotations": [{"segment": [0, float("nan")], "label": "a"}]}, "nan"),
+        ({"duration": 3, "annotations": [{"segment": [0, 1], "label": None}]}, 'expected {"segment".*null'),
+        ({"duration": 3, "annotations": None}, "annotations must be a list of segments, not null"),
+        ({"duration": 3, "annotations": {"x": 1}}, "annotations must be a list of segments"),
         ({"duration": "long", "annotations": []}, "duration must be a number from 0, not 'long'"),
         ({"duration": -1, "annotations": []}, "duration must be a number from 0, not -1"),
         (7, "must be an object, not 7"),
@@ -414,6 +431,11 @@ def test_thumos_text_files(tmp_path):
     assert records[1].labels == ("Ambiguous",)
     assert classes[-1] == "Ambiguous"
     assert len(ALL["thumos14"].read(tmp_path, "test").records) == 1
+
+
+def test_lists_that_are_no_classes_lie_beside_thumos(tmp_path):
+    write(thumos_folder(tmp_path) / "proposals_val.txt", "# 0\nvideo_validation_1\n")
+    assert len(ALL["thumos14"].read(tmp_path, "val").records) == 2
 
 
 def test_thumos_class_list_gives_the_order(tmp_path):
@@ -924,6 +946,79 @@ def test_kinetics_poses_are_in_other_files(tmp_path):
     write(tmp_path / "kpfiles" / "a.pkl", {"b": {}})
     with pytest.raises(InputError, match=r"a\.pkl has no skeletons of 'a'"):
         load_keypoints(record)
+
+
+def test_kinetics_poses_in_a_file_for_each_video(tmp_path):
+    item = pose(valid={0.5: 4}, box_score=np.array([0.9, 0.9, 0.2, 0.9]))
+    del item["keypoint"], item["keypoint_score"]
+    write(tmp_path / "k400_2d.pkl", {"split": {"train": ["a"]}, "annotations": [item]})
+    boxes = np.arange(4 * 17 * 3.0).reshape(4, 17, 3)
+    write(tmp_path / "kpfiles" / "a.pkl", {"keypoint": boxes, "frame_inds": np.array([0, 1, 1, 3])})
+    (record,) = ALL["kinetics400_2d"].read(tmp_path, "train", valid_ratio=0.5).records
+    stored = load_keypoints(record)
+    assert (stored.name, stored.image_size) == ("a", (48, 64))
+    assert stored.keypoints.tolist() == boxes.tolist()
+    assert load_keypoints(record, by_person=True).keypoints.shape == (1, 3, 17, 2)  # the third box is not sure enough
+    write(tmp_path / "kpfiles" / "a.pkl", [])
+    with pytest.raises(InputError, match=r"a\.pkl has no skeletons of 'a'"):
+        load_keypoints(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "split"),
+    [
+        ("ucf101_2d", "ucf101_hrnet.pkl", "train1"),
+        ("hmdb51_2d", "hmdb51_hrnet.pkl", "train1"),
+        ("gym_2d", "gym_hrnet.pkl", "train"),
+        ("diving48_2d", "diving48_hrnet.pkl", "train"),
+        ("ntu60_2d", "ntu60_hrnet.pkl", "xsub_train"),
+        ("ntu60_3d", "ntu60_3danno.pkl", "xsub_train"),
+        ("ntu120_2d", "ntu120_hrnet.pkl", "xsub_train"),
+        ("ntu120_3d", "ntu120_3danno.pkl", "xsub_train"),
+        ("kinetics400_2d", "k400_hrnet.pkl", "train"),
+    ],
+)
+def test_both_names_of_published_skeletons(tmp_path, name, file, split):
+    content = {"split": {split: ["a"]}, "annotations": [pose()]}
+    write(tmp_path / "other.pkl", content)
+    with pytest.raises(InputError, match=f"there is no .*_[23]d.pkl or {file} in"):
+        ALL[name].read(tmp_path, split)
+    write(tmp_path / file, content)
+    assert len(ALL[name].read(tmp_path, split).records) == 1
+
+
+def test_skeletons_of_ones_own_have_any_splits_or_none(tmp_path):
+    write(tmp_path / "mine.pkl", {"split": {"xsub_train": ["b"]}, "annotations": [pose(n) for n in "ab"]})
+    assert len(create_dataset("poses", tmp_path, "xsub_train")) == 1
+    assert len(create_dataset("poses", tmp_path, "")) == 2
+    with pytest.raises(UnknownNameError, match="did you mean 'xsub_train'"):
+        create_dataset("poses", tmp_path, "train")
+    write(tmp_path / "mine.pkl", [pose()])
+    assert len(create_dataset("poses", tmp_path, "")) == 1
+    with pytest.raises(InputError, match="has no splits: leave split"):
+        create_dataset("poses", tmp_path, "train")
+
+
+def test_the_only_pickle_of_a_folder_is_meant(tmp_path):
+    write(tmp_path / "mine.pkl", [pose()])
+    assert len(create_dataset("poses", tmp_path, "")) == 1
+    write(tmp_path / "other.pkl", [pose(), pose()])
+    with pytest.raises(InputError, match=r"holds mine\.pkl, other\.pkl: call the right one poses\.pkl"):
+        create_dataset("poses", tmp_path, "")
+    assert len(create_dataset("poses", tmp_path, "", annotation="other.pkl")) == 2
+    write(tmp_path / "poses.pkl", [pose()] * 3)
+    assert len(create_dataset("poses", tmp_path, "")) == 3
+
+
+def test_the_axis_of_one_person_may_be_missing(tmp_path):
+    item = pose(keypoint=np.ones((4, 17, 2)), keypoint_score=np.ones((4, 17)))
+    (record,) = read_poses(write(tmp_path / "a.pkl", [item]))
+    assert (record.keypoints.shape, record.scores.shape) == ((1, 4, 17, 2), (1, 4, 17))
+
+
+def test_splits_that_a_data_set_lacks_are_listed(tmp_path):
+    with pytest.raises(UnknownNameError, match="unknown split of utd_mhad 'val': it is one of 'train', 'test'"):
+        create_dataset("utd_mhad", tmp_path, "val")
 
 
 def test_poses_in_the_annotation_file_are_left_as_they_are(tmp_path):

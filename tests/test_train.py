@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 import vidhub
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine.checkpoints import list_states
+from vidhub.engine.optim import create_schedule
 from vidhub.engine.recipe import Recipe
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
 
@@ -196,7 +197,10 @@ def test_two_processes_end_as_one_with_twice_the_batch(root, tmp_path, batch_siz
     norms = ["sync_bn=true"] if accumulate == 1 else ["freeze_bn=true"]
     port = str(20000 + os.getpid() % 20000 + batch_size)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
-    double = command(root, tmp_path / "double", *plain, *norms, f"batch_size={batch_size}", f"accumulate={accumulate}")
+    # without a GPU the processes find each other on the CPU, without being told
+    found = [] if torch.cuda.is_available() else ["device="]
+    parts = [f"batch_size={batch_size}", f"accumulate={accumulate}", *found]
+    double = command(root, tmp_path / "double", *plain, *norms, *parts)
     processes = subprocess.run([*torchrun, *double[1:]], capture_output=True, text=True, timeout=300)
     assert processes.returncode == 0, processes.stderr
     single = subprocess.run(command(root, tmp_path / "single", *plain, *norms), capture_output=True, text=True)
@@ -316,6 +320,42 @@ def test_frozen_parts_keep_their_values(root, tmp_path):
     norms = {f"{name}." for name, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
     assert changed
     assert not [k for k in changed if k.startswith(("stem.", "layer1.")) or any(k.startswith(n) for n in norms)]
+
+
+class Falling(nn.Module):
+    """A weight that falls by the learning rate at every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+def test_a_moving_average_may_have_one_decay_throughout(tmp_path):
+    settings = {"epochs": 3, "batch_size": 1, "lr": 1.0, "weight_decay": 0.0, "ema_decay": 0.5}
+    settings |= {"optimizer": "momentum", "optimizer_args": {"momentum": 0.0}}
+    settings |= {"schedule": "constant", "workers": 0, "device": "cpu", "tensorboard": False}
+
+    def loss(network, batch):
+        return getattr(network, "module", network).weight.sum()
+
+    def average(**changes):
+        folder = str(tmp_path / str(changes))
+        data = [torch.zeros(1)]
+        return vidhub.train(model=Falling(), train_set=data, loss=loss, out=folder, **settings, **changes).model.weight
+
+    # of -1, -2 and -3, the first of which it starts with
+    assert average(ema_warmup=False).item() == pytest.approx(-2.25)
+    assert average().item() != pytest.approx(-2.25)
+
+
+def test_a_cosine_may_begin_after_the_warm_up():
+    recipe = Recipe(epochs=10, warmup_epochs=4, lr=1.0, schedule_args={"warmup_prefix": True})
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    schedule, rates = create_schedule(optimizer, recipe, epoch_length=1), []
+    for step in (2, 4, 7, 10):
+        schedule.step_update(step)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.5, 1.0, 0.5, 0.0])
 
 
 def test_learning_rate_follows_the_batch_and_the_schedule(root, tmp_path):

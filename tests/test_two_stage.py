@@ -1,14 +1,21 @@
 """BSN and SSN from features and video to segments."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import vidhub
+from vidhub.cli import main
 from vidhub.datasets.features import FeatureDataset
 from vidhub.datasets.records import SegmentsRecord
+from vidhub.engine.localization import open_features, score_segments
 from vidhub.engine.ssn import ssn_predict
-from vidhub.engine.two_stage import ProposalDataset, bsn_segments, collate_proposals, proposal_loss
+from vidhub.engine.two_stage import ProposalDataset, bsn_segments, collate_proposals, open_tem, proposal_loss
+from vidhub.errors import InputError
+from vidhub.weights.tables import EMBEDDED
 
 
 @pytest.fixture
@@ -31,6 +38,42 @@ def test_bsn_judges_the_proposals_that_it_made(tem, tmp_path):
     found = bsn_segments(tem, pem, data.features(0), 33.0)
     assert found.segments.shape == (len(found.scores), 2)
     assert found.segments.max() <= 33
+
+
+def test_bsn_is_trained_measured_and_run_by_commands(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("accelerate")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "features").mkdir()
+    g, video = np.random.default_rng(0), {"duration_second": 30.0, "annotations": [{"segment": [5, 15], "label": "a"}]}
+    for i in range(4):
+        np.save(tmp_path / "features" / f"{i}.npy", g.normal(size=(25 + i, 8)).astype(np.float32))
+    (tmp_path / "annotations.json").write_text(json.dumps({str(i): video for i in range(4)}))
+    common = ["dataset=segments", "root=.", "epochs=1", "workers=0", "device=cpu", "tensorboard=false"]
+    assert main(["train", "--set", "model=bsn_tem", "model_args.hidden_dim=8", "out=tem", *common]) == 0
+    assert main(["train", "--set", "model=bsn_pem", "out=pem", *common]) == 2
+    assert "name it (segments.proposal_model=...)" in capsys.readouterr().err
+    assert main(["train", "--set", "model=bsn_pem", "segments.proposal_model=local-dir:tem", "out=pem", *common]) == 0
+    monkeypatch.chdir("/")  # it knows where its first stage is
+    capsys.readouterr()
+    assert main(["eval", f"local-dir:{tmp_path / 'pem'}", "segments", str(tmp_path), "--json"]) == 0
+    tem, pem = (vidhub.create_model(f"local-dir:{tmp_path / name}") for name in ("tem", "pem"))
+    data = open_features(vidhub.create_dataset("segments", tmp_path, "val"), tem)
+    wanted = score_segments(data, [bsn_segments(tem, pem, data.features(i), 30.0) for i in range(4)])
+    assert json.loads(capsys.readouterr().out) == pytest.approx(wanted)
+    command = ["predict", str(tmp_path / "features" / "0.npy"), "--task", "localization", "--duration", "30"]
+    assert main([*command, "--model", f"local-dir:{tmp_path / 'pem'}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["labels"][0] == "action"
+    (tmp_path / "tem" / "config.json").unlink()
+    assert main([*command, "--model", f"local-dir:{tmp_path / 'pem'}"]) == 2
+    assert "the network that makes the proposals" in capsys.readouterr().err
+
+
+def test_the_published_second_stage_knows_the_first(tem):
+    pem = vidhub.create_model("bsn_pem")
+    assert pem.data_config.proposal_model == "bsn_tem.mm_anet_cuhk"
+    pem.data_config = replace(pem.data_config, proposal_model=EMBEDDED)
+    with pytest.raises(InputError, match="makes no proposals: it is no bsn_tem"):
+        open_tem(pem)
 
 
 class Reader:

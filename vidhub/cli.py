@@ -71,7 +71,7 @@ _DATA = {
     "action": "extend",
     "default": [],
     "metavar": "KEY=VALUE",
-    "help": "options of the data set, as dataset_args of a recipe",
+    "help": "options of the data set: fold=2",
 }
 
 
@@ -110,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--draw", metavar="OUT.mp4", help="write the video with its classes, skeletons or boxes")
     command.add_argument(
+        "--poses", metavar="FILE", help="the video's skeletons as JSON (COCO, OpenPose, MediaPipe), else they are found"
+    )
+    command.add_argument(
         "--task",
         choices=("recognition", "localization"),
         default="recognition",
@@ -127,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("extract", help="write features of videos, for localization")
     command.set_defaults(run=_extract)
     command.add_argument("model", metavar="MODEL", help="a recognition network, as for predict --model")
-    command.add_argument("videos", nargs="+", metavar="VIDEOS", help="a folder, or files")
+    command.add_argument("videos", nargs="+", metavar="VIDEOS", help="folders and files")
     command.add_argument("--out", required=True, metavar="FOLDER", help="for the files of features")
     command.add_argument("--every", type=int, default=16, metavar="N", help="frames between features (%(default)s)")
     command.add_argument("--format", choices=("npy", "h5"), default="npy", help="%(default)s if nothing is said")
@@ -182,7 +185,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("eval", help="measure a model on a data set, or fuse the scores of several")
     command.set_defaults(run=_eval)
-    command.add_argument("model", nargs="?", metavar="MODEL", help="as for predict --model")
+    command.add_argument(
+        "model", nargs="?", metavar="MODEL", help="as for predict --model; or detections.json that an eval wrote"
+    )
     command.add_argument("dataset", nargs="?", metavar="DATASET", help="see vidhub data list")
     command.add_argument("root", nargs="?", metavar="ROOT", help="folder of the data set")
     command.add_argument("--split", help="val, or test where there is no other, if nothing is said")
@@ -255,9 +260,12 @@ def _predict(args: argparse.Namespace) -> int:
 
     model, seen = args.model, files
     if args.draw:
+        from .datasets.pose_files import holds_poses
         from .engine.drawing import check_target
 
         check_target(args.draw)
+        if holds_poses(files[0]):
+            raise InputError(f"skeletons are drawn into their video: name that, and --poses {files[0]}.")
         model, seen = _look_once(args, files)
     results = predict(
         model,
@@ -268,6 +276,7 @@ def _predict(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         batch_size=args.batch_size,
         errors="return",
+        poses=None if seen is not files else args.poses,
     )
     failures = [result for result in results if isinstance(result, Exception)]
     predictions = [result for result in results if not isinstance(result, Exception)]
@@ -297,7 +306,9 @@ def _look_once(args: argparse.Namespace, files: list[str]) -> tuple[Any, list[An
     from .models._factory import create_model
 
     model = create_model(args.model or tables.EMBEDDED, pretrained=True)
-    poses = poses_for(model, files[0], args.views, args.device)
+    if isinstance(model.data_config, SegmentConfig):
+        raise InputError("--draw writes classes of whole videos; segments are drawn by --task localization --timeline.")
+    poses = poses_for(model, files[0], args.views, args.device, args.poses)
     return model, files if poses is None else [poses]
 
 
@@ -321,13 +332,18 @@ def _predict_segments(args: argparse.Namespace, files: list[str]) -> int:
         raise InputError("--task localization needs --model, a localization network: local-dir:runs/mine, for example.")
     if args.timeline and len(files) > 1:
         raise InputError("--timeline draws one video: name one.")
-    from .engine.localization import predict_segments
+    if args.timeline:
+        from .engine.timeline import check_picture
+
+        check_picture(args.timeline)  # before the work
+    from .datasets.features import is_feature_file
+    from .engine.localization import feature_network, predict_segments
     from .models._factory import create_model
 
     model, found, failures = create_model(args.model, pretrained=True), [], 0
-    options = {
-        name: getattr(args, name) for name in ("features", "proposals", "duration", "topk", "min_score", "device")
-    }
+    options = {name: getattr(args, name) for name in ("proposals", "duration", "topk", "min_score", "device")}
+    if isinstance(getattr(model, "data_config", None), SegmentConfig) and not all(map(is_feature_file, files)):
+        options["features"] = feature_network(model, args.features)  # once for all videos
     for file in files:
         try:
             found.append(predict_segments(model, file, batch_size=args.batch_size, **options))
@@ -357,16 +373,15 @@ def _extract(args: argparse.Namespace) -> int:
     videos = args.videos[0] if len(args.videos) == 1 else args.videos
     options = {name: getattr(args, name) for name in ("every", "format", "batch_size", "device", "dtype")}
     failures = extract(args.model, videos, args.out, **options)
-    for failure in failures:
+    for failure in failures if int(os.environ.get("RANK", 0)) == 0 else ():
         _note(f"vidhub: not extracted: {failure}")
     return 2 if failures else 0
 
 
 def _bank(args: argparse.Namespace) -> int:
     from .engine.bank import write_bank
-    from .engine.recipe import read_setting
 
-    settings = {"device": args.device, "workers": args.workers, **dict(map(read_setting, args.data))}
+    settings = {"device": args.device, "workers": args.workers, **_data_options(args.data)}
     failed = False
     for split in args.split:
         count, failures = write_bank(args.model, args.dataset, args.root, args.out, split, **settings)
@@ -565,10 +580,8 @@ def _eval(args: argparse.Namespace) -> int:
     elif args.root is None:
         raise InputError("vidhub eval takes MODEL DATASET ROOT, or --fuse with the folders of earlier evals.")
     else:
-        from .engine.recipe import read_setting
-
         names = ("split", "views", "out", "match_labels", "batch_size", "workers", "device", "dtype", "as_mmaction2")
-        settings = {name: getattr(args, name) for name in (*names, "bank")} | dict(map(read_setting, args.data))
+        settings = {name: getattr(args, name) for name in (*names, "bank")} | _data_options(args.data)
         result = evaluate(args.model, args.dataset, args.root, detector=args.detect, **settings)
     if int(os.environ.get("RANK", 0)) == 0:
         _print_scores(result, args.json)
@@ -588,6 +601,13 @@ def _print_scores(result: Any, as_json: bool) -> None:
         return
     about = {"videos": len(result.names), "not_scored": len(result.failures), **result.metrics}
     _print_json(about) if as_json else print(f"{len(result.names)} videos: {_scores_line(result.metrics)}")
+
+
+def _data_options(settings: Sequence[str]) -> dict[str, Any]:
+    """``--data KEY=VALUE`` as ``dataset_args.KEY=VALUE`` of a recipe."""
+    from .engine.recipe import Recipe, change_recipe
+
+    return change_recipe(Recipe(), [f"dataset_args.{setting}" for setting in settings]).dataset_args
 
 
 def _scores_line(scores: dict[str, float]) -> str:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-_FEW = 6  # names that are listed where none is near
+_FEW = 8  # names that an error lists
 
 
 class VidhubError(Exception):
@@ -40,9 +40,10 @@ def from_worker(error: VidhubError) -> VidhubError:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for ``name``, suggesting up to three near names out of ``known``, or all where they are few."""
+    """The error for ``name``, suggesting up to three near names out of ``known``, or naming all where they are few."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    few = f"; it must be one of {', '.join(known)}." if 0 < len(known) <= _FEW else "."
-    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else few
+    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+    if not near and 0 < len(known) <= _FEW:
+        hint = f": it is one of {', '.join(map(repr, known))}."
     return UnknownNameError(f"unknown {kind} {name!r}{hint}")

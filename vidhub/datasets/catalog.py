@@ -54,7 +54,7 @@ def create_dataset(
     Args:
         name: see ``vidhub data list``; also "folder", "csv", "json", "video_list", "frame_list", "webdataset".
         root: its folder; ``vidhub data info NAME`` shows the expected layout.
-        split: such as "train" or "val"; each data set names its own.
+        split: such as "train" or "val"; each data set names its own. "": all of a file of one's own.
         transform: of ``create_transform``; see ``VideoDataset`` and ``RecordDataset``.
         bad_files: a list that ``vidhub check`` wrote, whose videos are left out; True: ``bad_files.txt`` under the
             root, where there is one; False: none.
@@ -70,7 +70,7 @@ def create_dataset(
     info, root = dataset_info(name), Path(root)
     if not root.exists() and "{" not in root.name:  # a pattern of shards
         raise InputError(f"there is no folder {str(root)!r} for the data set {name!r}.")
-    if info.splits and split not in info.splits:
+    if info.splits and not info.own_splits and split not in info.splits:
         raise unknown_name(f"split of {name}", split, info.splits)
     try:
         parsed = info.read(root, split, **options)

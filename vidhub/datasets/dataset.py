@@ -33,7 +33,8 @@ class VideoDataset(Dataset):
     (C, T, H, W), or (V, C, T, H, W) in evaluation; of its sound or its optical flow where the network takes that. Any
     other callable gets all frames as uint8 (T, 3, H, W), of skeletons the record; without a transform these come out.
     The target is an int64 class, -1 without a label; for several labels float32 (num_classes,) of zeros and ones;
-    for labels by category the same, with NaN for the categories not annotated.
+    for labels by category the same, with NaN for the categories not annotated. A video that cannot be read, or
+    skeletons that the transform cannot use, are a ``VideoError`` with the name.
 
     Args:
         records: of a parse function; ``create_dataset`` calls one.
@@ -76,9 +77,12 @@ class VideoDataset(Dataset):
                     clip = self.transform.load(reader, mirror=mirror)
                     return clip, mirrored.get(target, target) if mirror else target
                 return apply_transform(self.transform, reader), target
-        except VideoError as error:
-            path = getattr(self.records[index], "path", self.records[index].name)
-            raise error if path in str(error) else VideoError(f"{path!r}: {error}") from None
+        except (VideoError, InputError) as error:
+            record = self.records[index]
+            if isinstance(error, InputError) and not isinstance(record, PoseRecord):
+                raise
+            path = getattr(record, "path", record.name)
+            raise VideoError(str(error) if path in str(error) else f"{path!r}: {error}") from None
 
     def open(self, index: int) -> VideoReader | VideoPart | AudioReader | FlowReader:
         """A reader of video ``index``, or of its sound or optical flow where the transform takes that.

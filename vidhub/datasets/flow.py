@@ -131,7 +131,7 @@ def raft() -> Estimate:
     from torchvision.models.optical_flow import raft_small
 
     model = raft_small()
-    model.load_state_dict(fetch_state_dict(_RAFT))
+    model.load_state_dict(fetch_state_dict(_RAFT, by_path=False))
     on_gpu = torch.cuda.is_available() and not get_worker_info()  # a forked worker cannot use it
     return flow_estimate(model.eval().to("cuda" if on_gpu else "cpu"))
 

@@ -33,6 +33,7 @@ class DatasetInfo:
     layout: str  # the files and folders expected under the root, one a line
     num_classes: int
     paper: str = ""
+    own_splits: bool = False  # files may have other splits than the usual ones in `splits`, or none
     counts: dict[str, int] = field(default_factory=dict)  # split: published number of records
     options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of `parse`, unless others are given
     # `check(root, split, bad files)`: all that is wrong in a split's annotation, where it is one's own

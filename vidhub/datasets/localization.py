@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Collection, Iterable
@@ -24,6 +25,7 @@ def read_segments(
     folder: str | Path = "",
     file_name: str = "{}.csv",
     subset: str | None = None,
+    strict: bool = True,
     leave_out: Collection[str] = (),
 ) -> list[SegmentsRecord]:
     """The records of a JSON file of segments, in file order.
@@ -36,6 +38,7 @@ def read_segments(
         folder: of the features or videos.
         file_name: there, with {} for the video; gives ``record.path``.
         subset: only videos whose "subset" is this, whatever its case.
+        strict: False takes videos without a "subset" too.
         leave_out: classes whose segments are dropped.
 
     Raises:
@@ -51,7 +54,8 @@ def read_segments(
     for video_id, video in videos.items():
         if not isinstance(video, dict):
             raise InputError(f"{path}: video {video_id!r} must be an object, not {video!r}.")
-        if subset is None or str(video.get("subset", "")).lower() == subset.lower():
+        own = str(video.get("subset") or "").lower()
+        if subset is None or own == subset.lower() or not (own or strict):
             file = Path(folder, file_name.format(video_id))
             records.append(_segments_record(f"{path}: video {video_id!r}", video_id, video, str(file), leave_out))
     if subset is not None and videos and not records:
@@ -69,14 +73,20 @@ def _segments_record(
     if duration is None and num_frames is not None:
         duration, fps = num_frames, 1.0  # segments are in feature frames, see read_segments
     segments, labels = [], []
-    for annotation in video.get("annotations", ()):
+    annotations = video.get("annotations", [])
+    if not isinstance(annotations, list):
+        raise InputError(f"{where}: annotations must be a list of segments, not {json.dumps(annotations)}.")
+    for annotation in annotations:
         try:
             start, end = map(float, annotation["segment"])
-            label = str(annotation["label"])
+            label = annotation["label"]
+            if not isinstance(label, (str, int)):
+                raise TypeError
         except (KeyError, TypeError, ValueError):
             raise InputError(
-                f'{where}: expected {{"segment": [start, end], "label": ...}}, not {annotation}.'
+                f'{where}: expected {{"segment": [start, end], "label": NAME}}, not {json.dumps(annotation)}.'
             ) from None
+        label = str(label)
         _check_order(where, start, end)
         if label not in leave_out:
             segments.append((start, end))
@@ -141,6 +151,8 @@ def parse_segments(
     if subsets and split not in subsets:
         raise unknown_name("split", split, subsets)
     path = root / annotation.format(split=split)
+    shorter = path.with_suffix(".min.json")  # as ActivityNet's is often passed on
+    path = shorter if shorter.is_file() and not path.exists() else path
     subset = subsets[split] if subsets else None
     records = read_segments(path, folder=root / folder, file_name=file_name, subset=subset)
     classes = read_labels(label_set)
@@ -149,13 +161,20 @@ def parse_segments(
 
 
 def read_class_segments(
-    folder: str | Path, suffix: str, *, videos: str | Path = "", file_name: str = "{}.mp4", leave_ambiguous: bool = True
+    folder: str | Path,
+    suffix: str,
+    *,
+    classes: Collection[str] | None = None,
+    videos: str | Path = "",
+    file_name: str = "{}.mp4",
+    leave_ambiguous: bool = True,
 ) -> list[SegmentsRecord]:
     """The records of THUMOS14's own annotation: a text file a class, with a line ``video start end`` a segment.
 
     Args:
         folder: holds ``CLASS_SUFFIX.txt``, also in folders below.
         suffix: "val" or "test".
+        classes: only files of these are read; None: all.
         videos: their folder.
         file_name: there, with {} for the video; gives ``record.path``.
         leave_ambiguous: leave out segments of the class "Ambiguous", which are no action and not background either.
@@ -165,12 +184,12 @@ def read_class_segments(
 
     Records are in the order of the video names and segments in that of their start. Durations are NaN: not stated.
     """
-    files = sorted(Path(folder).rglob(f"*_{suffix}.txt"))
+    files = {path: path.name.removesuffix(f"_{suffix}.txt") for path in sorted(Path(folder).rglob(f"*_{suffix}.txt"))}
+    files = {path: label for path, label in files.items() if classes is None or label in classes}
     if not files:
         raise InputError(f"there is no file CLASS_{suffix}.txt in {folder}; unpack the annotation of THUMOS14 there.")
     found: dict[str, list[tuple[float, float, str]]] = {}
-    for path in files:
-        label = path.name.removesuffix(f"_{suffix}.txt")
+    for path, label in files.items():
         for number, line in read_lines(path):
             where = f"{path}, line {number}"
             try:
@@ -231,7 +250,12 @@ def parse_thumos14(
         records = [record for record in every if ("video_test" in record.video_id) == (split == "test")]
     else:
         records = read_class_segments(
-            root, split, videos=root / folder, file_name=file_name, leave_ambiguous=leave_ambiguous
+            root,
+            split,
+            classes=(*classes, "Ambiguous"),  # lists of proposals may be called like this too
+            videos=root / folder,
+            file_name=file_name,
+            leave_ambiguous=leave_ambiguous,
         )
     classes = classes if leave_ambiguous else (*classes, "Ambiguous")
     _check_labels(jsons[0] if jsons else root, records, classes)
@@ -272,22 +296,16 @@ def parse_own_segments(
         file_name: in ``folder``, with {} for the video; "": ``.npy``, or ``.h5`` or ``.csv`` where that is there.
     """
     path = root / annotation
-    known = [str(video.get("subset", "")) for video in _videos(read_json(path))]
     names = [file_name] if file_name else ["{}.npy", "{}.h5", "{}.hdf5", "{}.csv"]
-    records = read_segments(path, folder=root / folder, file_name=names[0], subset=split if any(known) else None)
+    records = read_segments(path, folder=root / folder, file_name=names[0], subset=split, strict=False)
     for name in names[1:]:
         other = [str(root / folder / name.format(record.video_id)) for record in records]
         records = [
             replace(r, path=path) if not os.path.exists(r.path) and os.path.exists(path) else r
             for r, path in zip(records, other, strict=True)
         ]
-    every = read_segments(path) if any(known) else records
-    return Parsed(records, tuple(sorted({label for record in every for label in record.labels})))
-
-
-def _videos(content: Any) -> list[dict[str, Any]]:
-    content = content.get("database", content) if isinstance(content, dict) else {}
-    return [video for video in content.values() if isinstance(video, dict)] if isinstance(content, dict) else []
+    classes = {label for record in read_segments(path) for label in record.labels}
+    return Parsed(records, tuple(sorted(classes)))
 
 
 DATASETS = (
@@ -311,7 +329,7 @@ DATASETS = (
         splits=("train", "val", "test"),
         homepage="http://activity-net.org",
         license="annotations MIT; the videos belong to the uploaders",
-        layout="activity_net.v1-3.json: the official annotation\nvideos/v_VIDEO.mp4",
+        layout="activity_net.v1-3.json, or activity_net.v1-3.min.json: the official annotation\nvideos/v_VIDEO.mp4",
         num_classes=200,
         paper="https://openaccess.thecvf.com/content_cvpr_2015/html/Heilbron_ActivityNet_A_Large-Scale_2015_CVPR_paper.html",
         counts={"train": 10024, "val": 4926, "test": 5044},

@@ -25,6 +25,7 @@ def read_poses(
     *,
     split: str | None = None,
     folder: str | Path = "",
+    skeletons: str | Path | None = None,
     valid_ratio: float = 0.0,
     min_box_score: float = 0.5,
 ) -> list[PoseRecord]:
@@ -32,13 +33,15 @@ def read_poses(
 
     The file is a list of dictionaries, or ``{"split": {name: [videos]}, "annotations": list}``. A dictionary has
     "frame_dir" or "filename" (the video), "label", "total_frames" and "keypoint" (persons, frames, joints, 2 or 3), and
-    may have "keypoint_score" (persons, frames, joints) and "img_shape" (height, width). What else there is goes to
-    ``record.extra``; in files by person box these are "frame_inds" (the frame of each box) and "box_score", and
-    ``record.keypoints`` is (boxes, joints, 3), as stored.
+    may have "keypoint_score" (persons, frames, joints) and "img_shape" (height, width); of one person the first axis
+    may be missing. What else there is goes to ``record.extra``; in files by person box these are "frame_inds" (the
+    frame of each box) and "box_score", and ``record.keypoints`` is (boxes, joints, 3), as stored.
 
     Args:
-        split: keep only the videos of this split; None for all.
+        split: keep only the videos of this split; None or "" for all.
         folder: put in front of names.
+        skeletons: folder with a pickle for each video, NAME.pkl, whose keys belong to the video's dictionary; only read
+            by :func:`load_keypoints`.
         valid_ratio: keep videos where this part of the frames has a box of ``min_box_score``, as "valid" counts them;
             above 0 ``extra["anno_inds"]`` says which boxes reach the score.
 
@@ -51,10 +54,10 @@ def read_poses(
     if not isinstance(annotations, list):
         raise InputError(f'{path} must hold a list of annotations, or a dictionary with "split" and "annotations".')
     chosen = None
-    if split is not None:
+    if split:
         splits = content.get("split") if isinstance(content, dict) else None
         if not splits:
-            raise InputError(f"{path} has no splits; leave split=None to read all of it.")
+            raise InputError(f"{path} has no splits: leave split (train_split, val_split) empty to read all of it.")
         if split not in splits:
             raise unknown_name("split", split, splits)
         chosen = set(splits[split])
@@ -72,6 +75,8 @@ def read_poses(
             if _valid_frames(where, item, min_box_score) / max(item["total_frames"], 1) < valid_ratio:
                 continue
             extra = {"anno_inds": item["box_score"] >= min_box_score}
+        if skeletons and "keypoint" not in item and "raw_file" not in item:
+            extra["kpfile"] = str(Path(skeletons, f"{item[name_key]}.pkl"))
         records.append(_pose_record(where, item, name_key, folder, extra))
     return records
 
@@ -93,11 +98,14 @@ def _pose_record(
 ) -> PoseRecord:
     keypoints = item.get("keypoint")
     # Kinetics' file is a table of contents: the skeletons are in a file for each video
-    if keypoints is None and "raw_file" not in item:
+    if keypoints is None and "raw_file" not in item and "kpfile" not in extra:
         raise InputError(f'{where}: neither "keypoint" nor "raw_file" is there.')
     keypoints = np.empty((0, 0, 0, 2), dtype=np.float32) if keypoints is None else np.asarray(keypoints)
     if keypoints.ndim not in (3, 4):
         raise InputError(f"{where}: keypoint must be (persons, frames, joints, 2 or 3), not {keypoints.shape}.")
+    scores = item.get("keypoint_score")
+    if len(keypoints) == item["total_frames"] and keypoints.ndim == 3 and "frame_inds" not in item:  # one person's
+        keypoints, scores = keypoints[None], None if scores is None else np.asarray(scores)[None]
     if not all(isinstance(item[key], (int, np.integer)) for key in ("label", "total_frames")):
         raise InputError(f"{where}: label and total_frames must be whole numbers, and one label a video.")
     size = item.get("img_shape")
@@ -106,7 +114,7 @@ def _pose_record(
         int(item["label"]),
         int(item["total_frames"]),
         keypoints,
-        item.get("keypoint_score"),
+        scores,
         None if size is None else (int(size[0]), int(size[1])),
         {k: v for k, v in item.items() if k not in _KNOWN_KEYS} | extra,
     )
@@ -116,54 +124,77 @@ def parse_poses(
     root: Path,
     split: str,
     *,
-    annotation: str,
+    annotation: str | Sequence[str],
     label_set: str | None = None,
     classes: Sequence[str] = (),
     valid_ratio: float = 0.0,
     min_box_score: float = 0.5,
 ) -> Parsed:
-    """:func:`read_poses` of the file ``annotation`` under ``root``; "raw_file" is then in ``root/kpfiles``."""
-    records = read_poses(root / annotation, split=split, valid_ratio=valid_ratio, min_box_score=min_box_score)
+    """:func:`read_poses` of the file ``annotation`` under ``root``.
+
+    Of several names or patterns it is the first one that is there. What the file leaves out is in ``root/kpfiles``.
+
+    Raises:
+        InputError: there is no such file, or several fit a pattern; see also ``read_poses``.
+    """
+    names = (annotation,) if isinstance(annotation, str) else tuple(annotation)
+    found = next((paths for name in names if (paths := sorted(root.glob(name)))), [])
+    if not found:
+        raise InputError(f"there is no {' or '.join(names)} in {root}; check the folder of the data set.")
+    if len(found) > 1:
+        files = ", ".join(path.name for path in found)
+        raise InputError(f"{root} holds {files}: call the right one {names[0]}, or name it as annotation.")
+    kpfiles = root / "kpfiles"
+    options = {"valid_ratio": valid_ratio, "min_box_score": min_box_score}
+    records = read_poses(found[0], split=split, skeletons=kpfiles if kpfiles.is_dir() else None, **options)
     for record in records:
         if "raw_file" in record.extra:
-            record.extra["raw_file"] = str(root / "kpfiles" / Path(record.extra["raw_file"]).name)
+            record.extra["raw_file"] = str(kpfiles / Path(record.extra["raw_file"]).name)
     return Parsed(records, read_labels(label_set) if label_set else tuple(classes))
 
 
 def load_keypoints(record: PoseRecord, by_person: bool = False) -> PoseRecord:
-    """``record`` with its skeletons out of the file that ``extra["raw_file"]`` names (Kinetics), others as they are.
+    """``record`` with its skeletons out of the file that its annotation left them in (Kinetics), others as they are.
+
+    That is a pickle of many videos (``extra["raw_file"]``), or one of this video alone (``extra["kpfile"]``).
+    ``keypoints`` becomes (boxes, joints, 3) x, y, score, as the file has it; ``extra["frame_inds"]`` and
+    ``extra["box_score"]`` go with the boxes.
 
     With ``by_person`` skeletons that are stored by person box become (persons, frames, joints, 2) with scores; frames
     without a box, and where the record has "anno_inds" the other boxes, are left out.
 
-    ``keypoints`` becomes (boxes, joints, 3) x, y, score, as the file has it; ``extra["frame_inds"]`` and
-    ``extra["box_score"]`` go with the boxes.
-
     Raises:
-        InputError: the file is missing or does not have the video.
+        InputError: the file is missing or does not have the video, or it is not known where its boxes belong.
     """
-    if by_person:
-        record = load_keypoints(record)
-        if record.keypoints.ndim == 4:
-            return record
-        if "frame_inds" not in record.extra:
-            raise InputError(
-                f"{record.name!r} has skeletons by person box, but no frame_inds that say where they belong."
-            )
-        keypoints, scores = persons_by_frame(
-            np.asarray(record.keypoints),
-            np.asarray(record.extra["frame_inds"]),
-            record.num_frames,
-            chosen=record.extra.get("anno_inds"),
-        )
-        return replace(record, keypoints=keypoints, scores=scores, num_frames=keypoints.shape[1])
-    if "raw_file" not in record.extra:
+    record = _with_stored(record)
+    if not by_person or np.ndim(record.keypoints) == 4:
         return record
-    path, key = record.extra["raw_file"], record.extra.get("key", record.name)
-    content = read_pickle(path)
-    if not isinstance(content, dict) or "keypoint" not in content.get(key, ()):
-        raise InputError(f"{path} has no skeletons of {key!r}; get the file again.")
-    return replace(record, keypoints=np.asarray(content[key]["keypoint"]))
+    frames, chosen = record.extra.get("frame_inds"), record.extra.get("anno_inds")
+    if frames is None:
+        raise InputError(f"{record.name!r} has skeletons by person box, but no frame_inds that say where they belong.")
+    boxes, frames = np.asarray(record.keypoints), np.asarray(frames)
+    if boxes.shape != (len(frames), *boxes.shape[1:2], 3):
+        raise InputError(f"{record.name!r}: keypoint must be ({len(frames)} boxes, joints, 3), not {boxes.shape}.")
+    keypoints, scores = persons_by_frame(boxes, frames, record.num_frames, chosen=chosen)
+    return replace(record, keypoints=keypoints, scores=scores, num_frames=keypoints.shape[1])
+
+
+def _with_stored(record: PoseRecord) -> PoseRecord:
+    extra = dict(record.extra)
+    if path := extra.pop("kpfile", None):
+        item = read_pickle(path)
+        if not isinstance(item, dict) or "keypoint" not in item:
+            raise InputError(f"{path} has no skeletons of {record.name!r}; get the file again.")
+        extra |= {k: v for k, v in item.items() if k not in _KNOWN_KEYS}
+        scores, size = item.get("keypoint_score"), item.get("img_shape", record.image_size)
+        size = None if size is None else (int(size[0]), int(size[1]))
+        return replace(record, keypoints=np.asarray(item["keypoint"]), scores=scores, image_size=size, extra=extra)
+    if path := record.extra.get("raw_file"):
+        content, key = read_pickle(path), record.extra.get("key", record.name)
+        if not isinstance(content, dict) or "keypoint" not in content.get(key, ()):
+            raise InputError(f"{path} has no skeletons of {key!r}; get the file again.")
+        return replace(record, keypoints=np.asarray(content[key]["keypoint"]))
+    return record
 
 
 # of the files' authors: NTU RGB+D (arXiv:1604.02808), NTU RGB+D 120 (arXiv:1905.04757)
@@ -271,47 +302,63 @@ def read_ntu_skeleton(path: str | Path) -> PoseRecord:
     )
 
 
-# of the authors' own denoising, as it goes round with networks for NTU RGB+D
+# of the denoising that goes round with networks for NTU RGB+D
 _FEW_FRAMES = 11
 _WIDE, _WIDE_FRAMES = 0.8, 0.69754
-_STILL, _WILD = 0.089925, 2.0
 
 
 def denoise_bodies(keypoints: np.ndarray, max_bodies: int = 2) -> np.ndarray:
-    """The bodies (M, T, 25, 3) of an NTU RGB+D file that are persons, those that move most first.
+    """The bodies (M, T, 25, 3) of an NTU RGB+D file as persons: (1 or ``max_bodies``, T', 25, 3).
 
-    Furniture is taken for bodies too. Where there are several, those go that are seen in 11 frames or fewer; then those
-    wider than 0.8 of their height in most frames; then, besides the one that moves most, those that hardly move or
-    move wildly (the sum of the coordinates' variances). The last one always stays.
+    Furniture is taken for bodies too. Where there are several, those go that are seen in 11 frames or fewer, then those
+    wider than 0.8 of their height in most frames; the last one always stays. A person who is lost for a moment comes
+    back as another body: those that move most first (the sum of the coordinates' variances), each body goes on with the
+    first person whose time it does not overlap, and is left out where there is none. Frames without anybody are too.
     """
 
     def seen(body: np.ndarray) -> np.ndarray:
         return body[(body != 0).any((1, 2))]
 
-    def wide(body: np.ndarray) -> float:
+    def wide(body: np.ndarray) -> np.ndarray:
+        """Of each frame in which it is seen."""
         width, height = (np.ptp(seen(body)[..., i], 1) for i in range(2))
-        return float((width > _WIDE * height).mean())
+        return width > _WIDE * height
+
+    def moving(body: np.ndarray) -> float:
+        parts = seen(body), seen(body)[~wide(body)]
+        return min(float(part.var((0, 1)).sum()) for part in parts if len(part))
 
     def keep(bodies: list[np.ndarray], test: Callable[[np.ndarray], bool]) -> list[np.ndarray]:
         if len(bodies) < 2:
             return bodies
         return [body for body in bodies if test(body)] or bodies[:1]
 
-    def moving(body: np.ndarray) -> float:
-        return float(seen(body).var((0, 1)).sum())
-
     bodies = sorted((body for body in keypoints if len(seen(body))), key=moving, reverse=True)
     bodies = keep(bodies, lambda body: len(seen(body)) > _FEW_FRAMES)
-    bodies = keep(bodies, lambda body: wide(body) <= _WIDE_FRAMES)
-    bodies = bodies[:1] + [body for body in bodies[1:] if _STILL <= moving(body) <= _WILD]
-    return np.stack(bodies[:max_bodies]) if bodies else keypoints[:0]
+    bodies = keep(bodies, lambda body: wide(body).mean() <= _WIDE_FRAMES)
+    if not bodies:
+        return keypoints[:0]
+    persons = np.zeros((1 if len(bodies) == 1 else max_bodies, *keypoints.shape[1:]), keypoints.dtype)
+    spans: list[tuple[int, int]] = []  # first and last frame of each person so far
+    for body in bodies:
+        times = np.flatnonzero((body != 0).any((1, 2)))
+        first, last = int(times[0]), int(times[-1])
+        # where they meet in a single frame, it is still a person who comes back
+        free = next((i for i, (a, b) in enumerate(spans) if min(b, last) <= max(a, first)), len(spans))
+        if free == max_bodies:
+            continue
+        persons[free, times] = body[times]
+        a, b = spans[free] if free < len(spans) else (first, last)
+        spans[free : free + 1] = [(min(a, first), max(b, last))]
+    return persons[:, (persons != 0).any((0, 2, 3))]
 
 
 def parse_ntu_raw(root: Path, split: str, *, num_classes: int = 60, denoise: bool = True) -> Parsed:
     """NTU RGB+D from its ``.skeleton`` files in any folder under ``root``; all are read, which takes minutes.
 
     With ``denoise`` only two persons are left of the bodies, see :func:`denoise_bodies`. ``split`` is the protocol and
-    the part, such as "xsub_train". Samples without a skeleton are left out.
+    the part, such as "xsub_train". Samples that the authors list as without a skeleton are left out; a file without any
+    body gives a record that cannot be read, as an unreadable video.
 
     Raises:
         InputError: there are no such files, or one is malformed.
@@ -329,8 +376,13 @@ def parse_ntu_raw(root: Path, split: str, *, num_classes: int = 60, denoise: boo
         and ntu_split(name, protocol, num_classes) == part
     ]
     if denoise:
-        records = [replace(record, keypoints=denoise_bodies(record.keypoints)) for record in records]
+        records = [_denoised(record) for record in records]
     return Parsed(records, read_labels(f"ntu{num_classes}"))
+
+
+def _denoised(record: PoseRecord) -> PoseRecord:
+    keypoints = denoise_bodies(record.keypoints)
+    return replace(record, keypoints=keypoints, num_frames=keypoints.shape[1])
 
 
 def _read_mat(path: Path, *keys: str) -> list[Any]:
@@ -426,9 +478,16 @@ _NTU_PAPERS = {60: "https://arxiv.org/abs/1604.02808", 120: "https://arxiv.org/a
 
 
 def _poses(
-    name: str, title: str, file: str, splits: tuple[str, ...], num_classes: int, terms: str, paper: str, **more: Any
+    name: str,
+    title: str,
+    files: tuple[str, str],
+    splits: tuple[str, ...],
+    num_classes: int,
+    terms: str,
+    paper: str,
+    **more: Any,
 ) -> DatasetInfo:
-    """A data set in the common format, as published with PYSKL and MMAction2."""
+    """A data set in the common format; ``files`` are its names as published with MMAction2 and with PYSKL."""
     return DatasetInfo(
         name=name,
         title=title,
@@ -437,11 +496,11 @@ def _poses(
         splits=splits,
         homepage="https://github.com/kennymckormick/pyskl/blob/main/tools/data/README.md",
         license=terms,
-        layout=more.pop("layout", file),
+        layout=" or ".join(files) + more.pop("layout", ""),
         num_classes=num_classes,
         paper=paper,
         counts=more.pop("counts", {}),
-        options={"annotation": file, **more},
+        options={"annotation": files, **more},
     )
 
 
@@ -450,7 +509,7 @@ DATASETS = (
         _poses(
             f"ntu{n}_{d}d",
             f"NTU RGB+D {n}, {d}D skeletons",
-            f"ntu{n}_{d}d.pkl",
+            (f"ntu{n}_{d}d.pkl", f"ntu{n}_{'hrnet' if d == 2 else '3danno'}.pkl"),
             tuple(_NTU_COUNTS[n]),
             n,
             _NTU_TERMS,
@@ -481,18 +540,18 @@ DATASETS = (
     _poses(
         "kinetics400_2d",
         "Kinetics-400, 2D skeletons",
-        "k400_2d.pkl",
+        ("k400_2d.pkl", "k400_hrnet.pkl"),
         ("train", "val"),
         400,
         "annotations CC-BY-4.0; the videos belong to the uploaders",
         "https://arxiv.org/abs/1705.06950",
         label_set="kinetics400",
-        layout="k400_2d.pkl: a table of contents\nkpfiles/: the skeletons, a file for each video",
+        layout=": a table of contents\nkpfiles/: the skeletons, in one file for each video or for many",
     ),
     _poses(
         "ucf101_2d",
         "UCF101, 2D skeletons",
-        "ucf101_2d.pkl",
+        ("ucf101_2d.pkl", "ucf101_hrnet.pkl"),
         ("train1", "test1", "train2", "test2", "train3", "test3"),
         101,
         "for research; the videos belong to the uploaders",
@@ -502,7 +561,7 @@ DATASETS = (
     _poses(
         "hmdb51_2d",
         "HMDB51, 2D skeletons",
-        "hmdb51_2d.pkl",
+        ("hmdb51_2d.pkl", "hmdb51_hrnet.pkl"),
         ("train1", "test1", "train2", "test2", "train3", "test3"),
         51,
         "CC-BY-4.0",
@@ -512,7 +571,7 @@ DATASETS = (
     _poses(
         "gym_2d",
         "FineGYM, 2D skeletons",
-        "gym_2d.pkl",
+        ("gym_2d.pkl", "gym_hrnet.pkl"),
         ("train", "val"),
         99,
         "CC-BY-NC-4.0",
@@ -522,7 +581,7 @@ DATASETS = (
     _poses(
         "diving48_2d",
         "Diving48, 2D skeletons",
-        "diving48_2d.pkl",
+        ("diving48_2d.pkl", "diving48_hrnet.pkl"),
         ("train", "test"),
         48,
         "for research; the videos belong to the uploaders",
@@ -563,8 +622,9 @@ DATASETS = (
         splits=("train", "val", "test"),
         homepage="",
         license="",
-        layout="poses.pkl: a pickle of the common format, with these splits",
+        layout="poses.pkl, or another .pkl file if it is the only one: the common format, with any splits or none",
         num_classes=0,
-        options={"annotation": "poses.pkl"},
+        own_splits=True,
+        options={"annotation": ("poses.pkl", "*.pkl")},
     ),
 )

@@ -30,8 +30,9 @@ from ..models._factory import create_model
 from ..transforms import functional as F
 from .bank import FeatureBank
 from .detection import FasterRCNN, PersonDetector, has_boxes, open_boxes, persons_in, score_clips
-from .evaluate import ScoreStore, fingerprint, gather_scores, join_processes
+from .evaluate import ScoreStore, fingerprint
 from .predict import checked_dtype, pick_device
+from .processes import gather_scores, join_processes
 
 _MIN_SCORE = 0.002  # actions of a box that are less likely do not count as found
 _WITH = {

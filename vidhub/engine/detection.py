@@ -152,7 +152,7 @@ class FasterRCNN:
 
     def __init__(self, min_score: float = 0.8, device: torch.device | str | None = None, progress: bool = True):
         network = faster_rcnn()
-        network.load_state_dict(fetch_state_dict(FASTER_RCNN, progress=progress, hint=""))
+        network.load_state_dict(fetch_state_dict(FASTER_RCNN, progress=progress, by_path=False))
         self.network, self.min_score, self.device = network.eval().to(device or "cpu"), min_score, device or "cpu"
 
     @torch.inference_mode()

@@ -14,11 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 from ..datasets.records import PoseRecord
 from ..datasets.video_io import VideoReader
 from ..errors import InputError
+from ..transforms.skeleton import as_keypoints
 from ..weights.skeletons import Layout, LayoutLike, find_layout
 from .predict import Prediction
 
 _COLORS = ("#ff5a36", "#2a9df4", "#35c66b", "#f2b81f", "#b46cf0", "#ff7fb0")  # of persons
-_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
+_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi")
 _SURE = 0.3  # joints of a lower score are not drawn
 
 
@@ -64,16 +65,16 @@ def draw_video(
 
 
 def check_target(target: str | Path) -> None:
-    """See that a video can be written to ``target``, before the work of making it.
+    """Refuse a file that a video cannot be written to, before any work.
 
     Raises:
-        InputError: there is no such folder, or no video is written under this extension.
+        InputError: its folder is not there, or its name is not one of a video.
     """
     target = Path(target)
+    if target.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"a video is written to a file that ends in {', '.join(_SUFFIXES)}, not to {target.name!r}.")
     if not target.parent.is_dir():
-        raise InputError(f"there is no folder {str(target.parent)!r} to write the video to.")
-    if target.suffix and target.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"a video is written as {', '.join(_SUFFIXES)}, not as {target.suffix}: {str(target)!r}.")
+        raise InputError(f"there is no folder {str(target.parent)!r} to write the video to: make it first.")
 
 
 def draw_prediction(
@@ -86,10 +87,12 @@ def draw_prediction(
 
 class _Lines:
     def __init__(self, poses: PoseRecord, layout: Layout):
-        self.frames = np.asarray(poses.extra.get("frames", np.arange(poses.keypoints.shape[1])))
-        self.keypoints, self.limbs = poses.keypoints, layout.shown_limbs
-        self.scores = np.ones(self.keypoints.shape[:3]) if poses.scores is None else poses.scores
-        self.scores = self.scores * (self.keypoints != 0).any(-1)
+        keypoints, scores = as_keypoints(poses.keypoints, poses.scores)
+        if scores is None:
+            scores = keypoints[..., 2] if keypoints.shape[-1] == 3 else np.ones(keypoints.shape[:3])
+        self.keypoints, self.limbs = keypoints[..., :2], layout.shown_limbs
+        self.scores = scores * (self.keypoints != 0).any(-1)
+        self.frames = np.asarray(poses.extra.get("frames", np.arange(keypoints.shape[1])))
 
     def draw(self, pen: ImageDraw.ImageDraw, number: int, thick: int) -> None:
         after = int(self.frames.searchsorted(number))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +27,11 @@ from ..errors import InputError, VideoError, VidhubError, in_one_line
 from ..metrics import classification as metrics
 from ..models._factory import create_model
 from ..transforms.factory import create_transform
+from ..weights.files import weights_digest
 from .detection import has_boxes
+from .localization import has_segments, measure_localizer
 from .predict import checked_dtype, pick_device
+from .processes import gather_scores, join_processes
 from .report import WorstClip, write_report
 from .scoring import group_views, score_videos
 
@@ -130,7 +132,8 @@ def evaluate(
         options: of ``create_dataset``.
 
     Returns:
-        An ``Evaluation``; of data sets with boxes a ``BoxEvaluation``, of those of localization the metrics.
+        An ``Evaluation``; of data sets with boxes a ``BoxEvaluation``; of those with segments the metrics alone, see
+        ``localization.measure_localizer``.
 
     Raises:
         InputError: classes of model and data set do not match; ``out`` holds scores of another model, data set or
@@ -151,11 +154,13 @@ def evaluate(
         )
     if given := [name for name, value in with_boxes.items() if value]:
         raise InputError(f"{' and '.join(given)} only for data sets with boxes: leave it out.")
-    if info and info.task == "localization":
-        from .localization import measure_localizer
-
-        return measure_localizer(model, dataset, root, split, device, **options)
-    dtype, device = checked_dtype(dtype), pick_device(device, model)
+    dtype = checked_dtype(dtype)
+    if has_segments(dataset):
+        for name, given in {"views": views != "test", "match_labels": match_labels, "dtype": dtype}.items():
+            if given:
+                raise InputError(f"{name} is of no use on a data set of segments: leave it out.")
+        return measure_localizer(model, dataset, root or "", split, device, out=out, **options)
+    device = pick_device(device, model)
     rank, world_size, device = join_processes(device)
     if not isinstance(model, nn.Module):
         model = create_model(model, pretrained=True)
@@ -234,15 +239,6 @@ class _Views(Dataset):
 
 def _error(views: Tensor | str) -> Tensor | VideoError:
     return VideoError(views) if isinstance(views, str) else views
-
-
-def gather_scores(done: dict[int, Any], world_size: int) -> dict[int, Any]:
-    """The scores of all processes together, in all of them."""
-    if world_size == 1:
-        return done
-    parts: list[Any] = [None] * world_size
-    torch.distributed.all_gather_object(parts, done)
-    return {index: scores for part in parts for index, scores in part.items()}
 
 
 def collect(data: VideoDataset, done: dict[int, np.ndarray | str], columns: list[int] | None = None) -> Evaluation:
@@ -412,15 +408,12 @@ class ScoreStore:
 
 def fingerprint(model: nn.Module, data: Dataset, views: Any) -> dict[str, Any]:
     """What scores depend on."""
-    weights, records = hashlib.sha256(), hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    records = hashlib.sha256()
     for record in data.records:
         records.update(repr(record).encode())
     return {
         "arch": getattr(model, "arch", type(model).__name__),
-        "weights": weights.hexdigest(),
+        "weights": weights_digest(model.state_dict()),
         "records": records.hexdigest(),
         "views": list(views) if isinstance(views, tuple) else views,
         "data_config": repr(model.data_config),
@@ -474,16 +467,3 @@ def _middle_frame(data: VideoDataset, index: int) -> np.ndarray | None:
     except (VidhubError, OSError):
         return None
     return frames[0].permute(1, 2, 0).numpy()
-
-
-# --------------------------------------------------------------------------------------------------------- processes
-
-
-def join_processes(device: torch.device) -> tuple[int, int, torch.device]:
-    """(rank, number of processes, device of this one), where ``torchrun`` or ``accelerate launch`` started several."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return 0, 1, device
-    from accelerate import PartialState
-
-    state = PartialState(cpu=device.type == "cpu")
-    return state.process_index, state.num_processes, state.device

@@ -7,10 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,13 +18,18 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .._files import write_whole
+from ..datasets.annotation_files import read_json
 from ..datasets.lists import VIDEO_SUFFIXES
-from ..datasets.video_io import VideoReader
-from ..errors import InputError, VidhubError
+from ..datasets.video_io import IMAGE_SUFFIXES, VideoReader
+from ..errors import InputError, VideoError, VidhubError, in_one_line
 from ..models._factory import create_model
+from ..models._hub import absolute_name
+from ..models.ssn import SSN
 from ..transforms.factory import create_transform
+from ..weights.files import weights_digest
 from ..weights.types import DataConfig
-from .predict import checked_dtype, pick_device
+from .predict import check_counts, checked_dtype, open_reader, pick_device
+from .processes import wait_for_all
 
 _SETTINGS = "extract.json"  # in the folder of the features: how they were made
 
@@ -50,24 +55,26 @@ def extract_video(
     """Features of a video by a sliding window: the network's own clips, one around the middle of every step.
 
     Args:
-        model: a recognition network on pixels; what it would classify are the features.
+        model: a recognition network on pictures or optical flow; what it would classify are the features.
+        source: a video, a folder of frame images or, for networks on optical flow, of flow pictures; or a reader.
         every: frames of a step; the video is divided into as many equal steps as come nearest to that.
         batch_size: clips that go through the network at once.
 
     Raises:
-        InputError: the network is none that looks at pixels.
+        InputError: the network is none that looks at pictures or flow, or a number is below 1.
         VideoError: the video cannot be read.
     """
-    config = getattr(model, "data_config", None)
-    if not isinstance(config, DataConfig) or len(config.mean) != 3:
-        raise InputError(f"features are taken by recognition networks on RGB, and {type(model).__name__} is none.")
-    reader = VideoReader(source) if isinstance(source, (str, Path)) else source
+    check_counts(every=every, batch_size=batch_size)
+    config = _clip_config(model)
     transform = create_transform(config, views=1)
-    device = next(model.parameters()).device
+    reader = open_reader(source, transform) if isinstance(source, (str, Path)) else source
+    device, listed = next(model.parameters()).device, reader.num_frames
+    # between stacks of flows lies one picture more than there are flows
+    num_frames = listed + (transform.stack if transform.modality == "flow" else 0)
+    fps = reader.fps or 30.0
+    clips = clip_frames(num_frames, every, config, fps).clip(max=listed - 1)
+    found = []
     try:
-        num_frames, fps = reader.num_frames, reader.fps or 30.0
-        clips = clip_frames(num_frames, every, config, fps)
-        found = []
         for first in range(0, len(clips), batch_size):
             part = clips[first : first + batch_size]
             unique, places = np.unique(part, return_inverse=True)
@@ -76,10 +83,26 @@ def extract_video(
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 x = model.forward_features(torch.stack(views).to(device))
                 found.append(model.forward_head(x, pre_logits=True).float().cpu().numpy())
+    except VidhubError as error:
+        if reader.num_frames == listed:
+            raise
+        raise VideoError(
+            f"{str(source)!r} is damaged: only {reader.num_frames} of its {listed} frames can be decoded; repair it or "
+            "leave it out."
+        ) from error
     finally:
         if reader is not source:
             reader.close()
     return VideoFeatures(np.concatenate(found), num_frames / fps, num_frames)
+
+
+def _clip_config(model: nn.Module) -> DataConfig:
+    config = getattr(model, "data_config", None)
+    if not isinstance(config, DataConfig) or isinstance(model, SSN):
+        raise InputError(
+            f"features are taken by recognition networks on pictures or flow, and {type(model).__name__} is none."
+        )
+    return config
 
 
 def clip_frames(num_frames: int, every: int, config: DataConfig, fps: float) -> np.ndarray:
@@ -111,20 +134,23 @@ def extract(
 ) -> list[str]:
     """Write the features of many videos to ``out/NAME.npy`` (or ``.h5``), float (T, C).
 
-    Started by ``torchrun``, every process takes its share of the videos. Videos whose file is there already are left
-    out, so that an extraction that was killed goes on where it was.
+    Started by ``torchrun``, every process takes its share of the videos, and all end together. Videos whose file is
+    there already are left out, so that an extraction that was killed goes on where it was.
 
     Args:
         model: of ``create_model``, or a name, whose published weights are then loaded.
-        videos: a folder, looked through with those below it, or files.
+        videos: files and folders; folders are looked through with those below them, for videos, or where there are
+            none for folders of pictures.
         every: see :func:`extract_video`.
 
     Returns:
-        One sentence for each video that could not be read.
+        One sentence for each video that could not be read, by any of the processes.
 
     Raises:
-        InputError: no videos, two of the same name, or ``out`` holds features that were made otherwise.
+        InputError: no videos, two of the same name, a number below 1, or ``out`` holds features made otherwise.
     """
+    check_counts(every=every, batch_size=batch_size)
+    precision = checked_dtype(dtype) or torch.float32
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     files = _videos_of(videos)
     if format not in ("npy", "h5"):
@@ -133,56 +159,83 @@ def extract(
         _h5py()  # before hours of work
     if device is None and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
-    name = model if isinstance(model, str) else getattr(model, "arch", type(model).__name__)
+    device = pick_device(device, model)
+    name = absolute_name(model) if isinstance(model, str) else _name_of(model)
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
-    model.eval().to(pick_device(device, model))
+    model.eval().to(device)
     out = Path(out)
-    _keep_settings(out / _SETTINGS, {"model": name, "every": every})
+    settings = {
+        "model": name,
+        "every": every,
+        "weights": weights_digest(model.state_dict()),
+        "dtype": str(precision).removeprefix("torch."),
+        "data_config": asdict(_clip_config(model)),
+    }
+    _keep_settings(out / _SETTINGS, json.loads(json.dumps(settings)))  # as it will be read, without tuples
     share = files[rank::world]
     show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
+    reduced = None if precision == torch.float32 else precision
     failures = []
     for file in tqdm(share, unit="video", disable=not show):
-        target = out / f"{file.stem}.{format}"
+        target = out / f"{_feature_name(file)}.{format}"
         if target.exists():
             continue
         try:
-            features = extract_video(model, file, every=every, batch_size=batch_size, dtype=checked_dtype(dtype))
+            features = extract_video(model, file, every=every, batch_size=batch_size, dtype=reduced)
         except (VidhubError, OSError) as error:
-            failures.append(f"{file}: {error}")
+            text = in_one_line(error)
+            failures.append(text if str(file) in text else f"{file}: {text}")
             continue
         write_whole(target, _as_file(features, format))
-    return failures
+    return wait_for_all(failures)
 
 
-def read_settings(folder: str | Path) -> dict[str, str | int]:
-    """How the features in ``folder`` were made, {"model", "every"}; {} where nothing is known."""
+def _name_of(model: nn.Module) -> str:
+    weights = getattr(model, "weights", None)
+    return weights.name if weights else getattr(model, "arch", type(model).__name__)
+
+
+def read_settings(folder: str | Path) -> dict[str, Any]:
+    """How the features in ``folder`` were made: {"model", "every", ...}; {} where nothing is known."""
     path = Path(folder) / _SETTINGS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
-def _keep_settings(path: Path, settings: dict[str, str | int]) -> None:
+def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
     before = read_settings(path.parent)
-    if before and before != settings:
-        raise InputError(f"{str(path.parent)!r} holds features of {before}, not of {settings}: choose another folder.")
+    changed = [name for name in settings if before.get(name, settings[name]) != settings[name]]
+    if changed:
+        long = ("weights", "data_config")
+        what = ", ".join(n if n in long else f"{n} {before[n]!r}, not {settings[n]!r}" for n in changed)
+        raise InputError(f"{str(path.parent)!r} holds features made otherwise ({what}): choose another folder.")
     write_whole(path, json.dumps(settings) + "\n")
 
 
 def _videos_of(videos: str | Path | Iterable[str | Path]) -> list[Path]:
-    if isinstance(videos, (str, Path)):
-        root = Path(videos)
-        if not root.exists():
-            raise InputError(f"there is no file or folder {str(root)!r}.")
-        found = [root] if root.is_file() else [p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES]
-    else:
-        found = [Path(video) for video in videos]
+    given = [Path(videos)] if isinstance(videos, (str, Path)) else [Path(video) for video in videos]
+    if missing := [path for path in given if not path.exists()]:
+        raise InputError(f"there is no file or folder {str(missing[0])!r}.")
     names: dict[str, Path] = {}
-    for path in sorted(found):
-        if other := names.get(path.stem):
+    for path in sorted(found for root in given for found in _videos_in(root)):
+        if other := names.get(_feature_name(path)):
             raise InputError(f"{str(other)!r} and {str(path)!r} would have features of the same name.")
-        names[path.stem] = path
+        names[_feature_name(path)] = path
     if not names:
-        raise InputError(f"there are no videos in {str(videos)!r}.")
+        raise InputError(f"there are no videos in {', '.join(repr(str(path)) for path in given)}.")
     return list(names.values())
+
+
+def _videos_in(root: Path) -> list[Path]:
+    """The videos in a folder and below it, or where there are none the folders of pictures; a file is itself one."""
+    if root.is_file():
+        return [root]
+    files = [path for path in root.rglob("*") if path.is_file()]
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    return videos or list({path.parent for path in files if path.suffix.lower() in IMAGE_SUFFIXES})
+
+
+def _feature_name(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
 
 
 def _as_file(features: VideoFeatures, format: str) -> bytes:

@@ -82,13 +82,16 @@ def create_schedule(
     name = recipe.schedule
     if name == "constant":
         name, args = "step", {"decay_epochs": recipe.epochs + 1, **args}
+    epochs = recipe.epochs
+    if args.get("warmup_prefix"):  # timm counts these from the end of the warm-up
+        epochs -= recipe.warmup_epochs
     if "decay_milestones" in args:  # timm's multistep decays one update early
         args["decay_milestones"] = [epoch + 0.5 / epoch_length for epoch in args["decay_milestones"]]
     try:
         schedule, _ = create_scheduler_v2(
             optimizer,
             name,
-            num_epochs=recipe.epochs,
+            num_epochs=epochs,
             warmup_epochs=recipe.warmup_epochs,
             warmup_lr=recipe.warmup_lr * factor,
             min_lr=recipe.min_lr * factor,

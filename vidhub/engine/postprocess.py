@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..transforms.localization import overlap, peaks
+from ..transforms.localization import overlap, peaks, step_times
 from ..weights.types import SegmentConfig
 
 
@@ -16,6 +17,12 @@ class Segments(NamedTuple):
     segments: np.ndarray  # (N, 2): start and end in seconds
     scores: np.ndarray  # (N,)
     labels: np.ndarray | None = None  # (N,): classes, of networks that know some
+
+    def names(self, classes: Sequence[str]) -> list[str] | None:
+        """Of the segments' classes; "class 17" where one has no name."""
+        if self.labels is None:
+            return None
+        return [classes[c] if c < len(classes) else f"class {c}" for c in self.labels.tolist()]
 
 
 def soft_nms(
@@ -125,15 +132,17 @@ def point_segments(
     config: SegmentConfig,
     num_steps: int,
     duration: float,
+    fps: float | None = None,
     *,
     max_points: int = 2000,
 ) -> Segments:
-    """What an anchor-free network says of a video in seconds, with soft-NMS and voting for each class on its own.
+    """What an anchor-free network says of a video in seconds, with soft-NMS for each class on its own.
 
     Args:
         scores: (N, classes) probabilities.
         offsets, points: of ``PointOutput``.
         num_steps: of the features, which cover ``duration`` seconds.
+        fps: of the video, where features lie ``config.feature_stride`` frames apart: see ``step_times``.
         max_points: how many of a level, the best, are looked at.
     """
     point, label = np.nonzero(scores > max(config.min_score, 1e-6))
@@ -162,7 +171,8 @@ def point_segments(
     rows = np.concatenate(found) if found else np.zeros((0, 3))
     classes = np.concatenate(classes) if classes else np.zeros(0, np.int64)
     order = np.argsort(-rows[:, 2], kind="stable")[: config.top_k]
-    seconds = ((rows[order, :2] + 0.5) / num_steps * duration).clip(0, duration)
+    first, step = step_times(num_steps, duration, config.feature_stride, config.feature_window, fps)
+    seconds = (first + rows[order, :2] * step).clip(0, duration)
     return Segments(seconds, rows[order, 2], classes[order])
 
 

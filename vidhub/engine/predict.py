@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -20,11 +21,12 @@ from ..datasets.flow import FlowReader
 from ..datasets.video_io import VideoReader
 from ..errors import InputError, VidhubError
 from ..models._factory import create_model
+from ..models.ssn import SSN
 from ..transforms.audio import AudioTransform
 from ..transforms.factory import VideoTransform, create_transform
 from ..transforms.poses import SkeletonTransform
 from ..weights import tables
-from ..weights.types import DataConfig, DetectionConfig
+from ..weights.types import DataConfig, DetectionConfig, SegmentConfig
 from .poses import KeypointRCNN, PoseEstimator, as_poses
 from .scoring import Loaded, group_views, score_videos
 
@@ -61,7 +63,7 @@ def predict(
     progress: bool | None = None,
     labels: Sequence[str] | None = None,
     errors: Literal["raise", "return"] = "raise",
-    poses: PoseEstimator | None = None,
+    poses: PoseEstimator | Any = None,
     detector: Callable[[Tensor], Any] | None = None,
 ) -> Prediction | list[Prediction]:
     """Name what happens in videos.
@@ -73,7 +75,7 @@ def predict(
             uint8 array (T, H, W, 3) or uint8 tensor (T, 3, H, W). What has no clock counts as 30 frames a second. Audio
             networks hear the sound track of a file, networks of two channels see the optical flow: see ``FlowReader``.
             For networks on skeletons also stored ones: a ``PoseRecord``, a dictionary with "keypoint" (persons, frames,
-            joints, 2 or 3) and "keypoint_score", or a JSON file, see ``read_pose_json``.
+            joints, 2 or 3) and "keypoint_score", or a JSON file or a folder of them, see ``read_pose_json``.
         topk: how many classes to return; all of them if there are fewer.
         views: None for one clip from the middle, "test" for the protocol of the published score, a number of clips, or
             (clips, crops); see ``create_transform``.
@@ -84,8 +86,10 @@ def predict(
         progress: show a bar on stderr; None: for several videos, if stderr is a terminal.
         labels: class names that replace the model's, ``model.num_classes`` of them.
         poses: finds skeletons in frames: uint8 (n, 3, H, W) -> a ``Persons`` for each of them; None: ``KeypointRCNN``.
+            Or the stored skeletons of the one video, as ``sources`` may be.
         detector: of networks that name what each person does, finds the persons in a frame: uint8 (3, H, W) -> boxes
-            (N, 4) in pixels; None: torchvision's Faster R-CNN. They give an ``ActionPrediction``.
+            (N, 4) in pixels; None: torchvision's Faster R-CNN. They give an ``ActionPrediction``, networks that find
+            segments a ``SegmentPrediction``: see ``localization.predict_segments``.
         errors: "return" puts the error of a video that cannot be read in the place of its prediction and goes on.
 
     Returns:
@@ -94,12 +98,10 @@ def predict(
 
     Raises:
         InputError: an argument of the wrong kind, shape or value, or a device that is not there.
-        FileNotFoundError, VideoError: a video is missing or cannot be read.
+        FileNotFoundError, VideoError: a video is missing or cannot be read, or shows nobody where skeletons are needed.
         UnknownNameError, WeightsError: see ``create_model``.
     """
-    for name, count in (("topk", topk), ("batch_size", batch_size)):
-        if not isinstance(count, int) or count < 1:
-            raise InputError(f"{name} must be a positive number, not {count!r}.")
+    check_counts(topk=topk, batch_size=batch_size)
     dtype, device = checked_dtype(dtype), pick_device(device, model)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
@@ -111,27 +113,31 @@ def predict(
         detector = detector or FasterRCNN(device=device)  # one for all videos
         settings = {"detector": detector, "topk": topk, "device": device, "labels": labels}
         settings |= {"dtype": dtype, "batch_size": batch_size}
-        if not isinstance(sources, (list, tuple)):
-            return predict_actions(model, sources, **settings)
-        found = []
-        for source in sources:
-            try:
-                found.append(predict_actions(model, source, **settings))
-            except (VidhubError, OSError) as error:
-                if errors == "raise":
-                    raise
-                found.append(error)
-        return found
+        return _one_by_one(partial(predict_actions, model, **settings), sources, errors)
     if detector is not None:
         raise InputError("detector is for networks that name what each person does: leave it out.")
+    if isinstance(model, SSN):
+        raise InputError(
+            "SSN judges proposals: engine.localization.predict_segments takes them, and vidhub predict --task "
+            "localization --proposals FILE."
+        )
+    if isinstance(getattr(model, "data_config", None), SegmentConfig):
+        from .localization import predict_segments
+
+        settings = {"topk": topk, "device": device, "batch_size": batch_size}
+        return _one_by_one(partial(predict_segments, model, **settings), sources, errors)
     names = class_names(model, labels)
     transform = create_transform(model.data_config, views=views)
     model.to(device)
-    if isinstance(transform, SkeletonTransform):
-        transform = _FromVideo(transform, device, poses)
-
     several = isinstance(sources, (list, tuple))
     videos = sources if several else [sources]
+    if isinstance(transform, SkeletonTransform):
+        if poses is not None and not callable(poses) and len(videos) > 1:
+            raise InputError(f"stored poses are those of one video, and there are {len(videos)}: predict one by one.")
+        transform = _FromVideo(transform, KeypointRCNN(device=device) if poses is None else poses)
+    elif poses is not None:
+        raise InputError(f"poses are for networks on skeletons, and this one takes {model.data_config.summary}.")
+
     progress = len(videos) > 1 and sys.stderr.isatty() if progress is None else progress
     loaded = tqdm(_load_ahead(videos, transform), total=len(videos), unit="video", disable=not progress)
     results = []
@@ -143,6 +149,27 @@ def predict(
                 raise clips
             results.append(clips if isinstance(clips, Exception) else best_classes(source, next(scores), names, topk))
     return results if several else results[0]
+
+
+def _one_by_one(predict_one: Callable[[Any], Any], sources: Any, errors: str) -> Any:
+    if not isinstance(sources, (list, tuple)):
+        return predict_one(sources)
+    found = []
+    for source in sources:
+        try:
+            found.append(predict_one(source))
+        except (VidhubError, OSError) as error:
+            if errors == "raise":
+                raise
+            found.append(error)
+    return found
+
+
+def check_counts(**counts: Any) -> None:
+    """InputError for what is no positive whole number, by its name."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError(f"{name} must be a positive number, not {count!r}.")
 
 
 def checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
@@ -190,7 +217,7 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
             with locks[id(source)]:
                 if isinstance(source, (VideoReader, AudioReader, FlowReader)):
                     return transform.load(source)
-                with _reader(source, transform) as reader:
+                with open_reader(source, transform) as reader:
                     return transform.load(reader)
         except (VidhubError, OSError) as error:
             return error
@@ -219,25 +246,20 @@ def _or_error(load: Callable[[Any], Tensor], source: Any) -> Tensor | VidhubErro
         return error
 
 
+@dataclass(frozen=True)
 class _FromVideo:
-    """A skeleton transform that takes videos too; the network that finds the skeletons is made when it is needed."""
+    """A skeleton transform that takes videos too."""
 
-    def __init__(self, transform: SkeletonTransform, device: torch.device, estimator: PoseEstimator | None):
-        self.transform, self.device, self.estimator = transform, device, estimator
+    transform: SkeletonTransform
+    poses: Any  # see `as_poses`
 
     def load(self, source: Any) -> Tensor:
         config = self.transform.config
-        return self.transform.load(
-            as_poses(source, config.layout, config.num_frames * self.transform.num_clips, self._estimator)
-        )
-
-    def _estimator(self) -> PoseEstimator:
-        if self.estimator is None:
-            self.estimator = KeypointRCNN(device=self.device)
-        return self.estimator
+        num_frames = config.num_frames * self.transform.num_clips
+        return self.transform.load(as_poses(source, config.layout, num_frames, self.poses))
 
 
-def _reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
+def open_reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
     """What the transform loads from: pictures, sound, or the optical flow between pictures."""
     if transform.modality == "audio":
         return AudioReader(source)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import typing
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,15 +27,20 @@ from ..datasets.skeleton import load_keypoints
 from ..datasets.snippets import SnippetDataset
 from ..errors import InputError, unknown_name
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
+from ..models._hub import absolute_name
+from ..models.bsn import PEM
 from ..transforms.factory import create_transform
 from ..transforms.poses import SkeletonTransform
+from ..transforms.skeleton import as_keypoints, holds_scores
 from ..weights.skeletons import LAYOUTS
 from ..weights.types import DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig
 from . import detection, localization, losses, ssn
 from .bank import FeatureBank
 from .extract import read_settings
-from .recipe import Recipe
+from .recipe import Recipe, converted
+from .two_stage import ProposalDataset, open_tem
 
+_LOOKED_AT = 20  # records of skeletons, to see what they are
 _LOSSES = {
     "cross_entropy": losses.cross_entropy,
     "binary_cross_entropy": losses.binary_cross_entropy,
@@ -96,9 +104,8 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         args.setdefault("num_classes", train_set.num_classes)
     records = getattr(train_set, "records", ())
     if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
-        recipe = fit_skeletons(recipe, records)
-        config = changed_skeletons(create_model(recipe.model).data_config, recipe)
-        args = {**skeleton_args(config), **args}
+        recipe, usual = fit_skeletons(recipe, records), create_model(recipe.model)
+        args = {**skeleton_args(usual, changed_skeletons(usual.data_config, recipe)), **args}
         if records and not args.get("num_classes"):  # files without class names
             args["num_classes"] = 1 + max(record.label for record in records)
     model = create_model(recipe.model, recipe.pretrained, **args)
@@ -106,9 +113,7 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
         model.data_config = changed_skeletons(model.data_config, recipe)
     model.labels = getattr(train_set, "classes", ()) or None
     if isinstance(model.data_config, SegmentConfig):
-        made = read_settings(Path(find_features(train_set.records[0].path)).parent)
-        if made:
-            model.data_config = replace(model.data_config, feature_model=made["model"], feature_every=made["every"])
+        model.data_config = changed_segments(model.data_config, recipe, train_set)
     if detection.has_boxes(train_set) and isinstance(model.data_config, DetectionConfig):
         names = ("num_frames", "stride", "size")
         changes = {name: getattr(recipe, name) for name in names if getattr(recipe, name)}
@@ -119,6 +124,24 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     if _kind_of_labels(train_set) is not int:
         model.data_config = replace(model.data_config, activation="sigmoid")
     return model
+
+
+def changed_segments(config: SegmentConfig, recipe: Recipe, data: Dataset) -> SegmentConfig:
+    """``config`` with the recipe's changes, and with how the features of a data set were made, where that is known."""
+    changes = dict(recipe.segments)
+    if made := read_settings(Path(find_features(data.records[0].path)).parent):
+        names = {"feature_model": "model", "feature_weights": "weights", "feature_every": "every"}
+        changes = {ours: made[theirs] for ours, theirs in names.items() if theirs in made} | changes
+    kinds = typing.get_type_hints(SegmentConfig)
+    known = kinds.keys() - {"feature_dim", "num_steps"}  # which are the network's own
+    for name, value in changes.items():
+        if name not in known:
+            raise unknown_name("key of segments in a recipe", name, known)
+        changes[name] = converted(f"segments.{name}", value, kinds[name])
+    changes |= {n: absolute_name(changes[n]) for n in ("feature_model", "proposal_model") if n in changes}
+    if "proposal_model" not in changes and recipe.model == "bsn_pem" and not recipe.pretrained:
+        changes["proposal_model"] = ""  # a network of one's own judges proposals of one's own
+    return replace(config, **changes)
 
 
 def mirrored_classes(classes: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -147,28 +170,60 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
 
 
 def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
-    """The recipe with the layout that has as many joints as the data's skeletons, unless it names one.
+    """The recipe with the layout and the dimensions of the data's skeletons, unless it names them.
+
+    The layout is one with as many joints, if there is one in as many dimensions.
 
     Raises:
-        InputError: no layout has.
+        InputError: no layout has as many joints, or no skeletons can be read.
     """
-    if "layout" in recipe.skeleton or not records:
-        return recipe
+    known = dict(recipe.skeleton)
     if "layout" in recipe.model_args:
-        return replace(recipe, skeleton={**recipe.skeleton, "layout": _tuples(recipe.model_args["layout"])})
-    record = load_keypoints(records[0], by_person=True)
-    joints = record.keypoints.shape[2]
-    found = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]
+        known.setdefault("layout", _tuples(recipe.model_args["layout"]))
+    if records and isinstance(records[0], PoseRecord) and not {"layout", "dims"} <= known.keys():
+        joints, dims = kind_of_skeletons(records)
+        known.setdefault("dims", dims)
+        if "layout" not in known:
+            same = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]
+            if not same:
+                raise InputError(f"no known skeleton layout has {joints} joints: give its edges as skeleton.layout.")
+            known["layout"] = min(same, key=lambda name: LAYOUTS[name].dims != dims)
+            told = f"skeletons of {joints} joints in {dims}D: taken as {known['layout']!r}, else set skeleton.layout"
+            if int(os.environ.get("RANK", 0)) == 0:
+                print(told, file=sys.stderr)
+    return replace(recipe, skeleton=known)
+
+
+def kind_of_skeletons(records: Sequence[PoseRecord]) -> tuple[int, int]:
+    """Joints and dimensions (2 or 3) of most of some of these records.
+
+    Of three coordinates the third is z, unless there is a picture or scores of their own, and it could be a score too.
+
+    Raises:
+        InputError: none of those looked at can be read.
+    """
+    found: Counter[tuple[int, int]] = Counter()
+    for record in records[:: max(1, len(records) // _LOOKED_AT)]:
+        try:
+            record = load_keypoints(record, by_person=True)
+            keypoints, scores = as_keypoints(record.keypoints, record.scores)
+        except InputError:  # training tells of those it meets
+            continue
+        if keypoints.any():
+            picture = record.image_size is not None or scores is not None
+            flat = keypoints.shape[-1] == 2 or (picture and holds_scores(keypoints))
+            found[keypoints.shape[2], 2 if flat else 3] += 1
     if not found:
-        raise InputError(f"no known skeleton layout has {joints} joints: give its edges as skeleton.layout.")
-    return replace(recipe, skeleton={**recipe.skeleton, "layout": found[0]})
+        raise InputError(f"there is nobody in the skeletons of the training set, such as {records[0].name!r}.")
+    return found.most_common(1)[0][0]
 
 
 def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
     """``config`` with the recipe's skeletons, frames, size and views.
 
     Raises:
-        InputError: the network takes no skeletons, or the recipe changes what they do not have.
+        InputError, UnknownNameError: the network takes no skeletons, or the recipe changes what they do not have, or to
+            what makes no sense.
     """
     if not isinstance(config, SkeletonConfig):
         raise InputError(f"skeleton is for networks on skeletons, and {recipe.model!r} is none: leave it out.")
@@ -176,19 +231,25 @@ def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
     if isinstance(recipe.views, tuple):
         changes["views"] = recipe.views
     changes |= {k: _tuples(v) for k, v in recipe.skeleton.items()}
+    for name in changes:
+        if name not in SkeletonConfig.__dataclass_fields__:
+            raise unknown_name("key of skeleton", str(name), SkeletonConfig.__dataclass_fields__)
     if isinstance(changes.get("streams"), str):
         changes["streams"] = (changes["streams"],)
-    try:
-        return replace(config, **changes)
-    except TypeError as error:
-        raise InputError(f"skeleton in the recipe: {str(error).split('__init__() ')[-1]}.") from None
+    layout, dims = changes.pop("layout", config.layout), changes.pop("dims", None)
+    fitted = config if layout == config.layout and dims is None else config.with_layout(layout, dims)
+    changed = replace(fitted, **changes)
+    if (changed.kind == "coordinates") != (config.kind == "coordinates"):
+        raise InputError(f"{recipe.model!r} takes {config.kind} and no {changed.kind}: leave kind out.")
+    return changed
 
 
-def skeleton_args(config: SkeletonConfig) -> dict[str, Any]:
-    """The arguments of a network that takes skeletons like these."""
+def skeleton_args(model: nn.Module, config: SkeletonConfig) -> dict[str, Any]:
+    """The arguments of a network like ``model`` that takes skeletons like these."""
     if config.kind != "coordinates":
-        return {"in_chans": config.view_shape[0]}
-    return {"layout": config.layout, "in_chans": config.view_shape[-1]}
+        return {"layout": config.layout, "kind": config.kind}
+    persons = {"num_persons": config.num_persons} if model.num_persons else {}
+    return {"layout": config.layout, "in_chans": config.view_shape[-1], **persons}
 
 
 def _tuples(value: Any) -> Any:
@@ -222,8 +283,11 @@ def with_transforms(
     """The data sets; those of videos without a transform get the recipe's, and are cached if it says so."""
     config = getattr(model, "data_config", DEFAULT_DATA_CONFIG)
     if localization.is_localization(train_set) and isinstance(config, SegmentConfig):
-        opened = localization.open_features(train_set, model, max_steps=recipe.num_frames, training=True)
-        return opened, val_set and localization.open_features(val_set, model)
+        judges = isinstance(model, PEM)
+        parts = {} if judges else {"max_steps": recipe.num_frames, "crop": recipe.crop}
+        opened = localization.open_features(train_set, model, training=True, **parts)
+        val_set = val_set and localization.open_features(val_set, model)
+        return (ProposalDataset(open_tem(model), opened) if judges else opened), val_set
     if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
         transform = create_transform(config, training=True, **recipe.augment)
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set
@@ -293,7 +357,19 @@ def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
     return one_hot(targets, num_classes).float() if targets.ndim == 1 else targets
 
 
-_NOT_OF_BOXES = ("loss", "smoothing", "mixup", "cutmix", "repeats", "balance", "views", "resize", "cache")
+_NOT_OF_BOXES = (
+    "loss",
+    "smoothing",
+    "mixup",
+    "cutmix",
+    "repeats",
+    "balance",
+    "views",
+    "resize",
+    "cache",
+    "crop",
+    "segments",
+)
 _AUGMENT_OF_BOXES = ("short_side", "crop")
 
 

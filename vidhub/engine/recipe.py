@@ -42,8 +42,10 @@ class Recipe:
     size: int | None = None
     resize: int | None = None
     skeleton: dict[str, Any] = field(default_factory=dict)  # the same for skeletons: layout, streams, normalize, ...
+    segments: dict[str, Any] = field(default_factory=dict)  # and for localization: feature_stride, top_k, ...
     # of `create_transform(training=True)`; with boxes `short_side` and `crop` of `BoxDataset`
     augment: dict[str, Any] = field(default_factory=dict)
+    crop: tuple[float, float] | None = None  # of features: of shorter videos a random share of the steps between these
     repeats: int = 1  # random clips of each video that is decoded (repeated augmentation)
     balance: bool = False  # draw every class equally often
     views: Views = 1  # of validation; (clips, crops) are the trained network's test protocol too
@@ -74,6 +76,7 @@ class Recipe:
     mixup: float = 0.0  # alpha
     cutmix: float = 0.0  # alpha
     ema_decay: float = 0.0  # of the moving average of the weights; 0: none
+    ema_warmup: bool = True  # let the first weights be forgotten faster
     freeze_stages: int = 0  # the stem and the first stages keep their weights: 1 is the stem alone
     freeze_bn: bool = False
     sync_bn: bool = False
@@ -91,7 +94,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for key in fields(self):
-            object.__setattr__(self, key.name, _converted(key.name, getattr(self, key.name), _TYPES[key.name]))
+            object.__setattr__(self, key.name, converted(key.name, getattr(self, key.name), _TYPES[key.name]))
         positive = ("epochs", "batch_size", "accumulate", "repeats", "val_every", "log_every")
         for name in positive:
             if getattr(self, name) < 1:
@@ -132,9 +135,16 @@ def read_recipe(source: str | os.PathLike, settings: Iterable[str] = (), **chang
 def change_recipe(recipe: Recipe, settings: Iterable[str] = (), **changes: Any) -> Recipe:
     """``recipe`` with other values; see :func:`read_recipe`."""
     for text in settings:
-        key, value = read_setting(text)
-        key, dot, part = key.partition(".")
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"a setting is KEY=VALUE, not {text!r}.")
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"the value of {text!r} cannot be read; put it in quotes.") from None
+        key, dot, part = key.strip().partition(".")
         if dot:
+            value = "" if value is None and not text.partition("=")[2].strip() else value
             table = getattr(recipe, *_known({key: None}))
             if not isinstance(table, dict):
                 raise InputError(f"{key!r} has no parts that could be set; set {key}=VALUE.")
@@ -142,21 +152,6 @@ def change_recipe(recipe: Recipe, settings: Iterable[str] = (), **changes: Any) 
         changes = {**changes, key: value}
         recipe, changes = replace(recipe, **_known(changes)), {}
     return replace(recipe, **_known(changes))
-
-
-def read_setting(text: str) -> tuple[str, Any]:
-    """Key and value of "key=value", the value as YAML.
-
-    Raises:
-        InputError: it is none.
-    """
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"a setting is KEY=VALUE, not {text!r}.")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"the value of {text!r} cannot be read; put it in quotes.") from None
 
 
 def published_recipes() -> list[str]:
@@ -192,8 +187,12 @@ def _known(changes: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _converted(name: str, value: Any, kind: Any) -> Any:
-    """``value`` as one of the types that ``kind`` allows. YAML reads 1e-3 as text and (3, 1) as a list."""
+def converted(name: str, value: Any, kind: Any) -> Any:
+    """``value`` as one of the types that ``kind`` allows. YAML reads 1e-3 as text and (3, 1) as a list.
+
+    Raises:
+        InputError: it is of another kind; with ``name``.
+    """
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     plain = [typing.get_origin(k) or k for k in kinds]
     if isinstance(value, os.PathLike):

@@ -196,24 +196,26 @@ def point_loss(
 ) -> dict[str, Tensor]:
     """Loss of an anchor-free network: {"loss", "classification", "regression"}; both are divided by a moving average.
 
+    Offsets for each class learn at every class of a point, others once a point.
+
     Args:
         classes, offsets: of :func:`assign_points` for each video, (B, N, classes) and (B, N, 2).
         num_positive: that average, of the points with a segment, which this updates.
-        iou_power: a positive point's classification counts by this power of the IoU that it reached (TriDet).
+        iou_power: of networks with offsets for each class, by which power of the IoU that was reached there a positive
+            classification counts (TriDet).
     """
-    positive = (classes.sum(-1) > 0) & output.mask
-    found = positive.sum()
+    cells = (classes > 0) & output.mask[..., None]
+    positive = cells.any(-1)
     with torch.no_grad():
-        num_positive.mul_(0.9).add_(0.1 * found.clamp(min=1))
-    own = output.offsets[positive]
-    if own.ndim == 3:
-        own = own[torch.arange(len(own), device=own.device), classes[positive].argmax(-1)]
-    iou, distance_iou = offset_iou(own, offsets[positive])
-    focal = sigmoid_focal(output.logits, classes).sum(-1)
-    if iou_power:
-        weight = torch.ones_like(focal)
-        weight[positive] = iou.detach().clamp(min=0).pow(iou_power).to(weight)
-        focal = focal * weight
-    classification = (focal * output.mask).sum() / num_positive
+        num_positive.mul_(0.9).add_(0.1 * positive.sum().clamp(min=1))
+    focal = sigmoid_focal(output.logits, classes)
+    if output.offsets.ndim == 3:
+        _, distance_iou = offset_iou(output.offsets[positive], offsets[positive])
+    else:
+        true = offsets[:, :, None].expand_as(output.offsets)
+        iou, distance_iou = offset_iou(output.offsets[cells], true[cells])
+        reached = iou.clamp(min=_EPS).pow(iou_power)  # a root has no slope at 0
+        focal = focal * torch.ones_like(focal).index_put((cells,), reached.to(focal))
+    classification = (focal * output.mask[..., None]).sum() / num_positive
     regression = (1 - distance_iou).sum() / num_positive
     return {"loss": classification + regression, "classification": classification, "regression": regression}

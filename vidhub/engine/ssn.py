@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..datasets.records import VideoRecord
 from ..datasets.snippets import SnippetSample
 from ..datasets.video_io import VideoReader
 from ..errors import InputError
-from ..metrics.segments import THUMOS14_IOUS, Labelled, detection_map
+from ..metrics.segments import THUMOS14_IOUS, Labelled, segment_scores
 from ..models.ssn import SSN
 from ..transforms.factory import create_transform
 from ..transforms.proposals import tick_proposals
@@ -123,27 +123,43 @@ def ssn_predict(
     return Segments(rows[order, :2] * duration, rows[order, 2], labels[order])
 
 
-def ssn_scores(model: SSN, data: Dataset, thresholds: Sequence[float] = THUMOS14_IOUS) -> dict[str, float]:
-    """mAP in percent (mean over ``thresholds``) and mAP@IoU of SSN on a data set of videos with proposals.
+def compare_proposals(
+    model: SSN, data: Dataset, indices: Iterable[int] | None = None
+) -> dict[int, tuple[str, Labelled, Labelled]]:
+    """What is true and what SSN finds, in seconds, in videos with proposals: {index: (video, true, found)}.
 
     A network that does not know the statistics of its training's changes takes those of the data set, as published.
+
+    Args:
+        indices: of the videos to look at; those without a true segment are left out. None: all.
+
+    Raises:
+        InputError: no video of the data set has a true segment.
     """
-    videos = usable(data.records)
-    if not videos:
+    if not usable(data.records):
         raise InputError("there is no video with a true segment to be measured on.")
     statistics = model.statistics or target_statistics([training_proposals(video) for video in data.records])
     model.eval()
-    truth, found = {}, {}
-    for video in videos:
-        with open_source(model, video.path) as reader:
-            duration = seconds_of(model, reader)
-            segments = ssn_predict(model, reader, video.fractions, statistics)
-        rows = video.truth[:, 1:] / video.num_frames * duration
-        truth[video.video_id] = Labelled(rows, (video.truth[:, 0].astype(int) - 1).tolist())
-        found[video.video_id] = Labelled(segments.segments, segments.labels.tolist(), segments.scores)
-    scores = detection_map(truth, found, thresholds)
-    at = {f"mAP@{t:g}": 100 * float(v) for t, v in zip(thresholds, scores.map, strict=True)}
-    return {"mAP": 100 * scores.average_map, **at}
+    compared = {}
+    for index in range(len(data)) if indices is None else indices:
+        for video in usable([data.records[index]]):
+            with open_source(model, video.path) as reader:
+                duration = seconds_of(model, reader)
+                found = ssn_predict(model, reader, video.fractions, statistics)
+            rows = video.truth[:, 1:] / video.num_frames * duration
+            true = Segments(rows, np.ones(len(rows)), video.truth[:, 0].astype(int) - 1)
+            compared[index] = (
+                video.video_id,
+                *(Labelled(part.segments, part.names(data.classes), part.scores) for part in (true, found)),
+            )
+    return compared
+
+
+def ssn_scores(model: SSN, data: Dataset, thresholds: Sequence[float] = THUMOS14_IOUS) -> dict[str, float]:
+    """mAP in percent (mean over ``thresholds``) and mAP@IoU of SSN on a data set of videos with proposals."""
+    compared = compare_proposals(model, data).values()
+    truth, found = ({video: pair[i] for video, *pair in compared} for i in range(2))
+    return segment_scores(truth, found, thresholds)
 
 
 def ssn_validation(data: Dataset, thresholds: Sequence[float] = THUMOS14_IOUS) -> Callable:
@@ -159,7 +175,8 @@ def read_fractions(path: str | Path, source: str) -> np.ndarray:
     """The proposals of a video in a file of them: fractions of it, (P, 2).
 
     Args:
-        path: SSN's format (``.txt``), or what ``vidhub predict --task localization --json`` printed.
+        path: SSN's format (``.txt``), or what ``vidhub predict --task localization --json`` printed. Proposals that
+            are empty or outside of the video are left out, and ends after its last frame moved there.
         source: the video; the name of its file says which of the videos in the file it is.
 
     Raises:
@@ -178,7 +195,11 @@ def read_fractions(path: str | Path, source: str) -> np.ndarray:
         found = {video.video_id: video.fractions for video in read_proposals(path)}
     if name not in found or not len(found[name]):
         raise InputError(f"{path} has no proposals of {name!r}; it has those of {_some(list(found))}.")
-    return found[name]
+    inside = found[name].clip(0, 1)
+    inside = inside[inside[:, 1] > inside[:, 0]]
+    if not len(inside):
+        raise InputError(f"all {len(found[name])} proposals of {name!r} in {path} are empty or outside of the video.")
+    return inside
 
 
 def read_statistics(path: str | Path) -> np.ndarray | None:

@@ -43,6 +43,7 @@ from .optim import create_optimizer, create_schedule, freeze, train_mode
 from .recipe import Recipe, change_recipe, read_recipe
 from .report import write_report
 from .sync_batch_norm import convert_sync_batch_norm
+from .two_stage import ProposalDataset, collate_proposals
 
 Loss = Callable[[nn.Module, Any], Tensor]
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -152,7 +153,9 @@ class Run:
             raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
         # a second run in one process may want another precision or device
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-        self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=recipe.device == "cpu")
+        # without GPUs, accelerate would let several processes run each on its own
+        on_cpu = recipe.device == "cpu" or (int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.cuda.is_available())
+        self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=on_cpu)
         self.main, self.world_size = self.accelerator.is_main_process, self.accelerator.num_processes
         set_seed(recipe.seed)
 
@@ -169,8 +172,9 @@ class Run:
         else:
             prepare.fit_network(model, train_set)
         train_set, val_set = prepare.with_transforms(recipe, model, train_set, val_set)
-        if isinstance(train_set, FeatureDataset):
-            loss, collate = loss or localization.segment_loss, collate or collate_features
+        if isinstance(train_set, (FeatureDataset, ProposalDataset)):
+            loss = loss or localization.segment_loss
+            collate = collate or (collate_features if isinstance(train_set, FeatureDataset) else collate_proposals)
             if val_set is not None:
                 validate = validate or localization.validation(val_set, localization.thresholds_of(recipe.dataset))
         if isinstance(train_set, SnippetDataset):
@@ -200,7 +204,9 @@ class Run:
         self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
         # FSDP shards weights along their first axis and takes none that are laid out otherwise
         self.model = (model if self.sharded else _channels_last(model)).to(self.accelerator.device)
-        self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+        self.ema = None
+        if recipe.ema_decay:
+            self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=recipe.ema_warmup)
         optimizer = create_optimizer(self.model, recipe, self.world_size)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length, self.world_size)

@@ -8,10 +8,34 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..datasets.features import FeatureDataset
+from ..errors import InputError, UnknownNameError, WeightsError, in_one_line
+from ..models._factory import create_model
+from ..models.bsn import TEM
 from ..transforms.localization import best_overlap, bsn_proposals, bsp_features
 from ..weights.types import SegmentConfig
 from .postprocess import Segments, to_segments
 from .segment_losses import pem_loss
+
+
+def open_tem(pem: nn.Module) -> nn.Module:
+    """The ``bsn_tem`` whose proposals a ``bsn_pem`` judges, on the same device.
+
+    Raises:
+        InputError: it is not known, is another network, or is not there any more.
+    """
+    name = pem.data_config.proposal_model
+    if not name:
+        raise InputError("bsn_pem judges the proposals of a trained bsn_tem: name it (segments.proposal_model=...).")
+    try:
+        tem = create_model(name, pretrained=True)
+    except (WeightsError, UnknownNameError) as error:
+        raise InputError(
+            f"the network that makes the proposals, {name!r}, cannot be had ({in_one_line(error).rstrip('.')}): put it "
+            "there again, or its new name into proposal_model of the saved config.json."
+        ) from error
+    if not isinstance(tem, TEM):
+        raise InputError(f"{name!r} makes no proposals: it is no bsn_tem.")
+    return tem.to(next(pem.parameters()).device)
 
 
 @torch.inference_mode()

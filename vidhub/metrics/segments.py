@@ -22,7 +22,7 @@ class Labelled(NamedTuple):
     """The segments of one video; of detections with scores, the better the larger."""
 
     segments: Any  # (N, 2)
-    labels: Sequence[Hashable]  # (N,)
+    labels: Sequence[Hashable] | None  # (N,); None: proposals of no class
     scores: Any = None  # (N,)
 
 
@@ -121,6 +121,26 @@ def proposal_scores(
     """ActivityNet's figures of proposals, by their names: AUC (percent) and AR@1, AR@5, AR@10, AR@100."""
     found = average_recall(ground_truth, proposals, 100)
     return {"auc": found.auc} | {f"AR@{k}": float(found.average[k - 1]) for k in (1, 5, 10, 100)}
+
+
+def segment_scores(
+    ground_truth: Mapping[Hashable, Labelled],
+    detections: Mapping[Hashable, Labelled],
+    thresholds: Sequence[float] = THUMOS14_IOUS,
+) -> dict[str, float]:
+    """Figures in percent by their names: mAP (mean over ``thresholds``) and mAP@IoU; of proposals AUC and AR@n.
+
+    Raises:
+        InputError: there is no true segment, or there are no proposals at all.
+    """
+    if all(found.labels is None for found in detections.values()):
+        truth = {video: given.segments for video, given in ground_truth.items()}
+        rows = {video: np.column_stack((_segments(d.segments), d.scores)) for video, d in detections.items()}
+        scores = proposal_scores(truth, rows)
+        return {"auc": scores.pop("auc")} | {name: 100 * value for name, value in scores.items()}
+    scores = detection_map(ground_truth, detections, thresholds)
+    at = {f"mAP@{t:g}": 100 * float(v) for t, v in zip(thresholds, scores.map, strict=True)}
+    return {"mAP": 100 * scores.average_map, **at}
 
 
 def detection_map(

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError, WeightsError
-from ..weights.resolve import fetch_state_dict
+from ..weights.resolve import fetch_state_dict, sha256_of
 from ..weights.tables import WEIGHTS, get_weights
 from ..weights.types import AnyConfig, DataConfig, SegmentConfig, SkeletonConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
@@ -124,8 +124,9 @@ def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:
 def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
     """That of the weights, with the number of frames and the size that the network was asked to take."""
     config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
-    if isinstance(config, SkeletonConfig) and hasattr(model, "layout"):
-        return config.fitting(model.layout, model.in_chans, model.num_persons)
+    if isinstance(config, SkeletonConfig):
+        wanted = {name: getattr(model, name, None) for name in ("layout", "kind", "num_persons")}
+        return config.with_channels(model.in_chans, **wanted)
     if isinstance(config, SegmentConfig):
         return replace(config, feature_dim=model.feature_dim, num_steps=getattr(model, "num_steps", None))
     if not isinstance(config, DataConfig):
@@ -143,12 +144,16 @@ def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, An
 
 
 def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weights | None:
-    """The published weights meant: those of the tag, those the file is named after, or the architecture's default."""
+    """The published weights meant: those of the tag, those that the file is, or the architecture's default."""
     if tag:
         return get_weights(f"{arch}.{tag}")
     published = [w for w in WEIGHTS.values() if w.arch == arch]
-    if checkpoint_path is not None:
+    named = []
+    if checkpoint_path is not None and published:
         # not the package's own "model.safetensors": every saved model is called that
-        name = Path(checkpoint_path).name
-        published.sort(key=lambda w: not (w.url.startswith("http") and w.url.rsplit("/", 1)[-1] == name))
-    return published[0] if published else None
+        path = Path(checkpoint_path)
+        named = [w for w in published if w.url.startswith("http") and w.url.rsplit("/", 1)[-1] == path.name]
+        if not named and len(published) > 1 and path.is_file():
+            digest = sha256_of(path)
+            named = [w for w in published if w.sha256 and digest.startswith(w.sha256)]
+    return (*named, *published, None)[0]

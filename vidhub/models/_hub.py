@@ -58,6 +58,12 @@ def load_local(folder: str | Path, **kwargs: Any) -> nn.Module:
     return _load(folder / _CONFIG_FILE, folder / _WEIGHTS_FILE, kwargs)
 
 
+def absolute_name(name: str) -> str:
+    """A name for ``create_model`` that means the same from every folder."""
+    source, _, folder = name.partition(":")
+    return f"{source}:{Path(folder).expanduser().resolve()}" if source == "local-dir" else name
+
+
 def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | None = None, **kwargs: Any) -> nn.Module:
     """The model in the Hub's repository ``repo_id``; ``create_model("hf-hub:org/name")`` calls this.
 

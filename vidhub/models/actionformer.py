@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath, LayerScale
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..weights.types import SegmentConfig
 from ._registry import register_model
 from .layers.localizer import (
@@ -24,7 +25,10 @@ from .layers.localizer import (
     PointHead,
     PointOutput,
     check_features,
+    check_ranges,
+    max_pool,
     pyramid_points,
+    zero_biases,
 )
 
 RANGES = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10_000))
@@ -84,7 +88,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         attended, shorter = self.attn(self.norm1(x), mask)
-        x = x if self.stride == 1 else F.max_pool1d(x, self.stride + 1, self.stride, (self.stride + 1) // 2)
+        x = x if self.stride == 1 else max_pool(x, mask, self.stride)[0]
         x = x * shorter + self.drop_path(_scaled(self.scale1, attended))
         return x + self.drop_path(_scaled(self.scale2, self.mlp(self.norm2(x)) * shorter)), shorter
 
@@ -106,7 +110,7 @@ class ActionFormer(nn.Module):
 
     default_data_config = SegmentConfig(
         feature_dim=2048, num_steps=None, soft_nms_alpha=0.5, soft_nms_low=0.0, soft_nms_high=0.0, top_k=200,
-        min_score=0.001, voting=0.7,
+        min_score=0.001,
     )  # fmt: skip
     num_steps = None
 
@@ -126,9 +130,13 @@ class ActionFormer(nn.Module):
         super().__init__()
         self.num_classes, self.feature_dim, self.ranges = num_classes, feature_dim, tuple(map(tuple, ranges))
         convs, plain, halving = depths
+        check_ranges(self.ranges, halving)
+        if dim % num_heads:
+            raise InputError(f"dim must be a multiple of the {num_heads} heads, not {dim}.")
         self.embed = ConvLayers(feature_dim, dim, 3, convs)
         strides = [1] * plain + [2] * halving
         self.blocks = nn.ModuleList(Block(dim, num_heads, window, stride, drop_path) for stride in strides)
+        zero_biases(self.blocks)
         self.norms = nn.ModuleList(ChannelNorm(dim) for _ in range(halving + 1))
         self.head = PointHead(dim, num_classes, halving + 1, depth=head_depth, prior=0.01)
         self.offsets = PointHead(dim, 2, halving + 1, depth=head_depth, positive=True)
@@ -138,7 +146,7 @@ class ActionFormer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> PointOutput:
         check_features(x, self.feature_dim)
         mask = torch.ones_like(x[:, :1], dtype=torch.bool) if mask is None else mask[:, None]
-        levels, masks = self.pyramid(self.embed(x * mask, mask), mask)
+        levels, masks = self.pyramid(self.embed(x, mask), mask)
         logits, offsets = (torch.cat(head(levels, masks), 2).transpose(1, 2) for head in (self.head, self.offsets))
         points = pyramid_points([level.shape[2] for level in levels], self.ranges, x)
         return PointOutput(logits, offsets, points, torch.cat(masks, 2)[:, 0])

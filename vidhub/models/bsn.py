@@ -22,7 +22,12 @@ _TEM_SCALE, _PEM_SCALE = 0.01, 0.1
 
 
 class TEM(nn.Module):
-    """Temporal evaluation: features (B, C, T) -> probabilities (B, 3, T) of action, start and end."""
+    """Temporal evaluation: features (B, C, T) -> probabilities (B, 3, T) of action, start and end.
+
+    Args:
+        feature_dim: channels of the features.
+        num_steps: T, into which a video of any length is divided; None: as many as it has features.
+    """
 
     default_data_config = SegmentConfig(soft_nms_alpha=0.75, soft_nms_low=0.65, boundary_ratio=0.1)
     num_classes = 0
@@ -59,9 +64,9 @@ class PEM(nn.Module):
 
 
 @register_model
-def bsn_tem(**kwargs) -> TEM:
+def bsn_tem(num_steps: int | None = 100, **kwargs) -> TEM:
     """BSN's temporal evaluation on two-stream features of 400 classes: (B, 400, 100) -> (B, 3, 100)."""
-    return TEM(**kwargs)
+    return TEM(num_steps=num_steps, **kwargs)
 
 
 @register_model

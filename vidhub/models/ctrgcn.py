@@ -2,7 +2,7 @@
 
 Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action Recognition", ICCV 2021,
 https://arxiv.org/abs/2107.12213. Reported on NTU RGB+D 60 (cross-subject, 3D, four streams): 92.4 % top-1. Written from
-the paper; no weights are published in MMAction2's zoo.
+the paper: MMAction2's folder of projects has weights, but of a network that differs in details.
 """
 
 from __future__ import annotations

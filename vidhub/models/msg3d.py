@@ -2,7 +2,7 @@
 
 Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition", CVPR 2020,
 https://arxiv.org/abs/2003.14111. Reported on NTU RGB+D 60 (cross-subject, 3D): joints 89.4, joints and bones 91.5 %
-top-1. Written from the paper; no weights are published in MMAction2's zoo.
+top-1. Written from the paper: MMAction2's folder of projects has weights, but of a network that differs in details.
 """
 
 from __future__ import annotations

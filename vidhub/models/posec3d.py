@@ -4,6 +4,9 @@ Duan et al., "Revisiting Skeleton-based Action Recognition", CVPR 2022, https://
 shallow: heatmaps are small, and already mean something. Published with SlowOnly: NTU RGB+D 60 (cross-subject, 2D)
 joints 93.6, limbs 93.5 % top-1; FineGYM 93.5 and 93.6 % mean class accuracy; Kinetics-400 47.4, UCF101 86.8, HMDB51
 69.6 % top-1. No weights of the other trunks are published in MMAction2's zoo.
+
+All take ``layout`` (a name, or edges of one's own) and ``kind`` ("keypoint" or "limb"), which say what the channels
+are; ``in_chans`` alone means the first layout with as many joints or limbs.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..weights.skeletons import LayoutLike, find_layout
 from ..weights.types import SkeletonConfig
 from ._registry import register_model
 from .layers.conv3d import Bottleneck, Stem, conv, residual_stage
@@ -138,19 +142,30 @@ class PoseX3D(Recognizer):
         init_convs(self)
 
 
+def _of_heatmaps(
+    network: type[Recognizer], in_chans: int | None = None, layout: LayoutLike | None = None, kind=None, **kwargs
+) -> Recognizer:
+    """``network`` with a channel for each joint or limb; it says which, where the caller does."""
+    if layout is not None and not isinstance(layout, str):
+        layout = find_layout(layout).edges
+    model = network(in_chans=HEATMAPS.with_channels(in_chans, layout, kind).view_shape[0], **kwargs)
+    model.layout, model.kind = layout, kind
+    return model
+
+
 @register_model
 def posec3d_slowonly_r50(**kwargs) -> PoseSlowOnly:
     """PoseC3D, SlowOnly trunk: (B, 17, 48, 64, 64) -> (B, num_classes)."""
-    return PoseSlowOnly(**kwargs)
+    return _of_heatmaps(PoseSlowOnly, **kwargs)
 
 
 @register_model
 def posec3d_c3d(**kwargs) -> PoseConvNet:
     """PoseC3D, shallow C3D trunk: (B, 17, 48, 64, 64) -> (B, num_classes)."""
-    return PoseConvNet(**kwargs)
+    return _of_heatmaps(PoseConvNet, **kwargs)
 
 
 @register_model
 def posec3d_x3d(**kwargs) -> PoseX3D:
     """PoseC3D, shallow X3D trunk: (B, 17, 48, 64, 64) -> (B, num_classes)."""
-    return PoseX3D(**kwargs)
+    return _of_heatmaps(PoseX3D, **kwargs)

@@ -43,9 +43,12 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         A = self.A if self.importance is None else self.A * self.importance
-        out = self.conv(x).unflatten(1, (len(A), -1))  # N, K, C', T, V
-        out = torch.einsum("nkctv,kvw->nctw", out, A)
-        return F.relu(self.bn(out) + self.down(x), inplace=True)
+        # with the channels last the sum over matrices and joints is one product, and nothing is copied
+        out = self.conv(x).permute(0, 2, 3, 1)  # N, T, V, K * C'
+        joints = out.shape[2]
+        out = out.unflatten(-1, (len(A), -1)).flatten(2, 3)  # N, T, V * K, C'
+        out = A.permute(2, 1, 0).reshape(joints, -1) @ out
+        return F.relu(self.bn(out.permute(0, 3, 1, 2)) + self.down(x), inplace=True)
 
 
 class MultiScaleConv(nn.Module):

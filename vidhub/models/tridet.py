@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath, LayerScale
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..weights.types import SegmentConfig
 from ._registry import register_model
 from .actionformer import RANGES
@@ -24,8 +25,13 @@ from .layers.localizer import (
     PointHead,
     PointOutput,
     check_features,
+    check_ranges,
+    max_pool,
     pyramid_points,
+    zero_biases,
 )
+
+_GROUPS = 16  # of the group norms
 
 
 class SGP(nn.Module):
@@ -34,7 +40,8 @@ class SGP(nn.Module):
     Args:
         kernel: of the smaller window.
         growth: how many times wider the larger one is.
-        std: of the weights at the start.
+        std: of the weights at the start. At 0, as published, both factors of each product are 0 and neither ever gets
+            a gradient: what comes out is what went in.
     """
 
     def __init__(self, dim: int, kernel: int, growth: float, std: float):
@@ -44,7 +51,6 @@ class SGP(nn.Module):
         def each(size: int) -> nn.Conv1d:
             conv = nn.Conv1d(dim, dim, size, padding=size // 2, groups=dim)
             nn.init.normal_(conv.weight, std=std)
-            nn.init.zeros_(conv.bias)
             return conv
 
         self.instant, self.mean = each(1), each(1)
@@ -70,25 +76,28 @@ class MaskedGroupNorm(nn.GroupNorm):
 
 
 class Block(nn.Module):
-    """SGP and a perceptron of two layers on (B, C, T); with a stride of 2 it takes the larger of neighbours first."""
+    """SGP and a perceptron of two layers on (B, C, T); with a stride of 2 it takes the larger of neighbours first.
+
+    What a block with a stride adds is small at the start and dropped at random; a plain one adds all it finds.
+    """
 
     def __init__(self, dim: int, hidden: int, kernel: int, growth: float, std: float, stride: int, drop_path: float):
         super().__init__()
         self.stride = stride
-        self.norm1, self.norm2 = ChannelNorm(dim), MaskedGroupNorm(16, dim)
+        self.norm1, self.norm2 = ChannelNorm(dim), MaskedGroupNorm(_GROUPS, dim)
         self.sgp = SGP(dim, kernel, growth, std)
         self.mlp = nn.Sequential(nn.Conv1d(dim, hidden, 1), nn.GELU(), nn.Conv1d(hidden, dim, 1))
-        self.scale1, self.scale2 = LayerScale(dim, 1e-4), LayerScale(dim, 1e-4)
-        self.drop_path = DropPath(drop_path)
+        self.scale1, self.scale2 = (LayerScale(dim, 1e-4) if stride > 1 else None for _ in range(2))
+        self.drop_path = DropPath(drop_path if stride > 1 else 0.0)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if self.stride > 1:
-            x, mask = F.max_pool1d(x, self.stride + 1, self.stride, (self.stride + 1) // 2), mask[..., :: self.stride]
+            x, mask = max_pool(x, mask, self.stride)
         x = x * mask + self._weighted(self.scale1, self.sgp(self.norm1(x), mask))
         return (x + self._weighted(self.scale2, self.mlp(self.norm2(x, mask)))) * mask, mask
 
-    def _weighted(self, scale: LayerScale, x: Tensor) -> Tensor:
-        return self.drop_path(scale(x.transpose(1, 2)).transpose(1, 2))
+    def _weighted(self, scale: LayerScale | None, x: Tensor) -> Tensor:
+        return x if scale is None else self.drop_path(scale(x.transpose(1, 2)).transpose(1, 2))
 
 
 class TriDet(nn.Module):
@@ -98,15 +107,16 @@ class TriDet(nn.Module):
         feature_dim: channels of the features.
         dim: channels inside; ``hidden`` in the perceptrons.
         depths: convolutions before, blocks at full length, blocks that halve the length.
-        kernel, growth, init_std: see ``SGP``.
+        kernel, growth, init_std: see ``SGP``; the kernel is that of the blocks that halve the length, of others 1.
         num_bins: steps of its level before and after a point among which its boundaries are.
         ranges: for each level the shortest and the longest segment meant for it: the longer of its two sides, in steps.
-        iou_power: by which power of its IoU a point's classification counts in the loss.
+        iou_power: by which power of its IoU a positive classification counts in the loss.
+        input_noise: standard deviation of what is added to the features in training.
     """
 
     default_data_config = SegmentConfig(
         feature_dim=2048, num_steps=None, soft_nms_alpha=0.5, soft_nms_low=0.0, soft_nms_high=0.0, top_k=2000,
-        min_score=0.001, voting=0.7,
+        min_score=0.001,
     )  # fmt: skip
     num_steps = None
 
@@ -120,22 +130,28 @@ class TriDet(nn.Module):
         depths: tuple[int, int, int] = (2, 2, 5),
         kernel: int = 1,
         growth: float = 5.0,
-        init_std: float = 1.0,
+        init_std: float = 0.0,
         head_depth: int = 3,
         num_bins: int = 16,
         drop_path: float = 0.1,
         ranges: Sequence[tuple[float, float]] = RANGES,
         iou_power: float = 0.2,
+        input_noise: float = 0.0005,
     ):
         super().__init__()
         self.num_classes, self.feature_dim, self.ranges = num_classes, feature_dim, tuple(map(tuple, ranges))
         self.num_bins, self.iou_power, self.head_depth = num_bins, iou_power, head_depth
+        self.input_noise = input_noise
         convs, plain, halving = depths
+        check_ranges(self.ranges, halving)
+        if dim % _GROUPS:
+            raise InputError(f"dim must be a multiple of {_GROUPS}, not {dim}.")
         self.embed = ConvLayers(feature_dim, dim, 3, convs)
-        strides = [1] * plain + [2] * halving
-        self.blocks = nn.ModuleList(Block(dim, hidden, kernel, growth, init_std, s, drop_path) for s in strides)
+        sizes = [(1, 1)] * plain + [(kernel, 2)] * halving
+        self.blocks = nn.ModuleList(Block(dim, hidden, k, growth, init_std, s, drop_path) for k, s in sizes)
+        zero_biases(self.blocks)
         self.norms = nn.ModuleList(ChannelNorm(dim) for _ in range(halving + 1))
-        self.center = PointHead(dim, 2 * (num_bins + 1), halving + 1, depth=head_depth)
+        self.center = PointHead(dim, 2 * (num_bins + 1), halving + 1, depth=head_depth, positive=True)
         self.classifier = self._classifier(dim)
         # a moving average of how many points of a batch have a segment, by which the losses are divided
         self.register_buffer("num_positive", torch.tensor(100.0))
@@ -152,7 +168,9 @@ class TriDet(nn.Module):
         check_features(x, self.feature_dim)
         mask = torch.ones_like(x[:, :1], dtype=torch.bool) if mask is None else mask[:, None]
         levels, masks = [], []
-        x = self.embed(x * mask, mask)
+        if self.training and self.input_noise:
+            x = x + self.input_noise * torch.randn_like(x)
+        x = self.embed(x, mask)
         first = len(self.blocks) - len(self.norms)
         for i, block in enumerate(self.blocks):
             x, mask = block(x, mask)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 _FAINT = 1e-4  # joints of a lower score are not drawn
 _NEAR = 5.3  # a limb's ridge is below 1e-6 of its height so many sigma from it
+_ROWS = 4096  # of limbs that a CPU draws at once
 
 
 def joint_heatmaps(
@@ -85,41 +86,51 @@ def _draw(start: Tensor, end: Tensor, start_score: Tensor, end_score: Tensor, si
     drawn &= (extent > 0).all(-1)
 
     a, b, low, extent, score, target = (v[drawn] for v in (start, end, low, extent, score, target))
-    a, along = a.float(), (b - a).float()
-    length = along.square().sum(-1)
-    slope = along / length.sqrt().clamp(min=1e-6)[:, None]  # of length 1, or 0 for a joint
+    fine = torch.float32 if device.type == "mps" else torch.float64  # which Apple's GPUs lack
+    a, b = a.to(fine), b.to(fine)
+    length = (b - a).square().sum(-1).sqrt()
+    slope = (b - a) / length.clamp(min=1e-6)[:, None]  # of length 1
+    slope[:, 0] += length == 0  # joints have any
+    middle = (a + b) / 2
 
     # the rows of each line, and the part of each row that is near it
-    line, y = _ranges(low[:, 1], extent[:, 1])
-    from_y, lean = y - a[line, 1], slope[line, 1]
-    middle = a[line, 0] + from_y * slope[line, 0] / torch.where(lean == 0, 1, lean)
-    width_near = torch.where(lean == 0, torch.inf, _NEAR * sigma / lean.abs())
-    left = torch.maximum(low[line, 0], (middle - width_near).clamp(-1, width).floor().long())
-    right = torch.minimum((low + extent)[line, 0], (middle + width_near).clamp(-1, width).ceil().long() + 1)
-    row, x = _ranges(left, (right - left).clamp(min=0))
-
-    share = along / length.clamp(min=1e-12)[:, None]
-    of_row = torch.stack(
-        (a[line, 0], from_y, share[line, 0], from_y * share[line, 1], *along[line].T, score[line].float()), -1
+    line, y = _ranges(extent[:, 1])
+    x0, y0, lean_x, lean_y, half, low_x, low_y, width_of = (
+        v[line] for v in (*middle.T, *slope.T, length / 2, *low.T, extent[:, 0])
     )
-    ax, from_y, share_x, share_y, along_x, along_y, peak = of_row.index_select(0, row).unbind(-1)
-    from_x = x - ax
-    part = (from_x * share_x + share_y).clamp_(0, 1)
-    distance = (from_x - part * along_x).square_() + (from_y - part * along_y).square_()
-    value = distance.mul_(-0.5 / sigma**2).exp_() * peak
+    y = y + low_y
+    from_y = y - y0
+    crossing = x0 + from_y * lean_x / torch.where(lean_y == 0, 1, lean_y)
+    near = torch.where(lean_y == 0, torch.inf, _NEAR * sigma / lean_y.abs())
+    left = torch.maximum(low_x, (crossing - near).clamp(-1, width).floor().long())
+    right = torch.minimum(low_x + width_of, (crossing + near).clamp(-1, width).ceil().long() + 1)
+    pixels = (right - left).clamp(min=0)
 
+    # of the first pixel in a row: where it is along the line and across it, and how both change to the next pixel, in
+    # units that make the ridge exp(-across**2)
+    unit, from_x = 0.5**0.5 / sigma, left - x0
+    along, across = from_x * lean_x + from_y * lean_y, from_y * lean_x - from_x * lean_y
+    of_row = torch.stack([v * unit for v in (along, lean_x, across, -lean_y, half)]).float()
+    peak, first = score[line].float(), (target[line] * height + y) * width + left
     out = torch.zeros(_product(batch) * count * frames * height * width, device=device)
-    index = ((target[line] * height + y) * width).index_select(0, row) + x
-    out.scatter_reduce_(0, index, value, "amax")
+    step = _ROWS if device.type == "cpu" else max(len(pixels), 1)  # as many as stay in a CPU's caches
+    for at in range(0, len(pixels), step):
+        some = slice(at, at + step)
+        row, x = _ranges(pixels[some])
+        along, to_along, across, to_across, half = of_row[:, some].index_select(1, row)
+        along, across = torch.addcmul(along, to_along, x), torch.addcmul(across, to_across, x)
+        beyond = along.abs_().sub_(half).clamp_(min=0)
+        value = across.square_().addcmul_(beyond, beyond).neg_().exp_().mul_(peak[some].index_select(0, row))
+        out.scatter_reduce_(0, first[some].index_select(0, row).add_(x), value, "amax")
     return out.view(*batch, count, frames, height, width)
 
 
-def _ranges(first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The numbers first, first + 1, ... of each of many ranges, all in one row, and which range each is of."""
+def _ranges(count: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers 0, 1, ... of each of many ranges, all in one row: which range each is of, and the numbers."""
     which = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
     before = count.cumsum(0) - count
     # index_select is several times faster than indexing
-    return which, torch.arange(len(which), device=count.device) + (first - before).index_select(0, which)
+    return which, torch.arange(len(which), device=count.device) - before.index_select(0, which)
 
 
 def _product(numbers: Sequence[int]) -> int:

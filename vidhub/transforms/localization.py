@@ -46,6 +46,28 @@ def to_fractions(
     return fractions.clip(0, 1) if clamp else fractions
 
 
+def step_times(
+    steps: int, duration: float, stride: int = 0, window: int = 0, fps: float | None = None
+) -> tuple[float, float]:
+    """Seconds at the middle of the first of a video's features, and from each to the next.
+
+    Args:
+        steps: how many features there are.
+        duration: seconds that they cover, in equal parts where ``stride`` is 0.
+        stride: frames from each to the next, of features that were taken of ``window`` frames.
+        fps: of the video; None: such that the windows cover the duration.
+
+    >>> step_times(10, 20.0)
+    (1.0, 2.0)
+    >>> step_times(10, 20.0, stride=4, window=16, fps=25)
+    (0.32, 0.16)
+    """
+    if not stride:
+        return duration / steps / 2, duration / steps
+    fps = fps or ((steps - 1) * stride + window) / duration
+    return window / 2 / fps, stride / fps
+
+
 # ----------------------------------------------------------------------------------------------------------------- BMN
 
 
@@ -108,7 +130,7 @@ def tem_labels(segments: np.ndarray, steps: int, boundary_ratio: float = 0.1) ->
 def peaks(scores: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     """Where (T,) scores are above both neighbours, or above ``threshold`` of the largest: bool, both ends False."""
     inner = (scores[1:-1] > scores[:-2]) & (scores[1:-1] > scores[2:]) | (scores[1:-1] > threshold * scores.max())
-    return np.pad(inner, 1)
+    return np.pad(inner, 1)[: len(scores)]  # a single step is both ends
 
 
 def bsn_proposals(scores: np.ndarray, threshold: float = 0.5) -> np.ndarray:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..weights.skeletons import Layout, find_layout
+from ..errors import InputError, VideoError
+from ..weights.skeletons import Layout
 from ..weights.types import SkeletonConfig
 from . import sampling, skeleton
 from ._random import uniform
 from .heatmaps import joint_heatmaps, limb_heatmaps, mirror_heatmaps
+
+_LEAST_PIXELS = 10  # persons that are smaller are in metres, or fractions of a picture of unknown size
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,17 @@ class SkeletonTransform:
         return self.num_clips * (1 + self.mirrored)
 
     def load(self, pose: Any, generator: torch.Generator | None = None) -> Tensor:
-        """Network input from a ``PoseRecord``, or anything with ``keypoints``, ``scores`` and ``image_size``."""
-        return self(pose.keypoints, pose.scores, pose.image_size, generator)
+        """Network input from a ``PoseRecord``, or anything with ``keypoints``, ``scores`` and ``image_size``.
+
+        Raises:
+            VideoError: nobody is seen in it.
+            InputError: see :meth:`__call__`.
+        """
+        keypoints, scores = skeleton.as_keypoints(pose.keypoints, pose.scores)
+        if not (keypoints[..., :2] != 0).any():
+            name = getattr(pose, "name", "this video")
+            raise VideoError(f"nobody was found in {name!r}: leave it out, or find its skeletons in another way.")
+        return self(keypoints, scores, pose.image_size, generator)
 
     def __call__(
         self,
@@ -60,8 +71,8 @@ class SkeletonTransform:
         """Views of a video's skeletons.
 
         Args:
-            keypoints: (M, T, V, 2 or 3) in pixels, or 3D; missing joints and persons are zeros. In layouts that have
-                scores, a third coordinate is one.
+            keypoints: (M, T, V, 2 or 3) in pixels, or 3D; missing joints and persons are zeros. Of 2D skeletons a third
+                coordinate is the score. Arrays, tensors or lists, see ``skeleton.as_keypoints``.
             scores: (M, T, V); None: not known, all 1 where needed.
             size: (height, width) of the picture.
 
@@ -69,9 +80,10 @@ class SkeletonTransform:
             float32 (views, M, T, V, C), or of heatmaps (views, V, T, H, W); in training without the axis of views.
 
         Raises:
-            InputError: there are no frames, or not as many joints or coordinates as the network takes.
+            InputError: there are no frames, not as many joints or coordinates as the network takes, or 3D skeletons
+                for a network that takes 2D ones.
         """
-        layout = find_layout(self.config.layout)
+        layout = self.config.skeleton
         keypoints, scores = self._checked(keypoints, scores, layout)
         if self.config.kind == "coordinates":
             views = self._coordinates(keypoints, scores, size, layout, generator)
@@ -79,25 +91,31 @@ class SkeletonTransform:
             views = self._heatmaps(keypoints, scores, size, layout, generator)
         return views[0] if self.training else views
 
-    def _checked(self, keypoints: np.ndarray, scores: np.ndarray | None, layout: Layout):
-        keypoints = np.asarray(keypoints)
-        if keypoints.ndim != 4 or keypoints.shape[2] != layout.num_joints or keypoints.shape[3] not in (2, 3):
+    def _checked(self, keypoints: Any, scores: Any, layout: Layout) -> tuple[np.ndarray, np.ndarray | None]:
+        keypoints, scores = skeleton.as_keypoints(keypoints, scores)
+        if keypoints.shape[2] != layout.num_joints:
             raise InputError(
                 f"expected keypoints of shape (persons, frames, {layout.num_joints}, 2 or 3), got {keypoints.shape}."
             )
         if not keypoints.shape[1]:
             raise InputError("these skeletons have no frames.")
-        if layout.scored and keypoints.shape[3] == 3:
-            keypoints, scores = keypoints[..., :2], keypoints[..., 2]
-        if not layout.scored and keypoints.shape[3] < self.config.num_coords:
-            raise InputError(f"this network takes {self.config.num_coords} coordinates of each joint, not 2.")
+        needs_z = self.config.num_coords == 3 or self.config.normalize == "3d"
+        if layout.dims == 3 and keypoints.shape[3] == 2 and needs_z:
+            raise InputError("this network takes 3 coordinates of each joint, not 2.")
+        if layout.dims == 2 and keypoints.shape[3] == 3:
+            if not skeleton.holds_scores(keypoints):
+                low, high = keypoints[..., 2].min(), keypoints[..., 2].max()
+                raise InputError(
+                    "this network takes 2D skeletons, whose third coordinate is a score from 0 to 1, and here it goes "
+                    f"from {low:.3g} to {high:.3g}: give x and y in pixels, or set dims=3 in the network's data_config."
+                )
+            keypoints, scores = keypoints[..., :2], keypoints[..., 2] if scores is None else scores
         if not self.config.use_scores:
             scores = None
         if not len(keypoints):
             keypoints = np.zeros((1, *keypoints.shape[1:]), np.float32)
             scores = None if scores is None else np.zeros(keypoints.shape[:3], np.float32)
-        keypoints = np.nan_to_num(keypoints.astype(np.float32))
-        return keypoints, None if scores is None else np.nan_to_num(scores.astype(np.float32))
+        return keypoints, scores
 
     def _frames(self, num_frames: int, generator: torch.Generator | None) -> np.ndarray:
         """(clips, frames of a clip)."""
@@ -124,7 +142,7 @@ class SkeletonTransform:
         for values in views:
             if self.training:
                 values = self._augmented(values, layout, generator)
-            values = skeleton.streams(values, config.layout, config.streams)
+            values = skeleton.streams(values, layout, config.streams)
             frames = self._frames(values.shape[1], generator)
             values = skeleton.take_persons(values[:, frames.ravel()], config.num_persons)
             out.append(skeleton.split_clips(values, len(frames)))
@@ -133,13 +151,11 @@ class SkeletonTransform:
     def _normalized(self, keypoints, scores, size, layout: Layout) -> np.ndarray:
         config = self.config
         if config.normalize == "3d":
-            keypoints, _ = skeleton.normalize_3d(
-                keypoints, middle=layout.middle, spine=layout.spine, shoulders=layout.shoulders
-            )
+            keypoints = skeleton.normalize_person(keypoints, layout)
         elif config.normalize == "2d":
             keypoints = skeleton.normalize_2d(keypoints, size)
         elif config.normalize == "box":
-            keypoints = skeleton.normalize_box(keypoints, scores)
+            keypoints = skeleton.normalize_box(keypoints, scores, layout.dims)
         if config.num_coords == 3 and keypoints.shape[-1] == 2:
             scores = np.ones(keypoints.shape[:-1], np.float32) if scores is None else scores
             keypoints = skeleton.with_scores(keypoints, scores)
@@ -147,7 +163,7 @@ class SkeletonTransform:
 
     def _augmented(self, values: np.ndarray, layout: Layout, generator) -> np.ndarray:
         values = values.astype(np.float32)
-        dims = 2 if layout.scored else values.shape[-1]
+        dims = min(layout.dims, values.shape[-1])
         draws = uniform(3 + 3 + 2, generator) * 2 - 1
         there = (values[..., :dims] != 0).any(-1, keepdims=True)
         matrix = _rotation(draws[:3] * math.radians(self.rotate), dims) * (1 + self.scale * draws[3:4])
@@ -170,12 +186,15 @@ class SkeletonTransform:
 
     def points(self, keypoints, scores, size, generator=None) -> tuple[Tensor, Tensor]:
         """What :meth:`draw` draws: keypoints (clips, M, T, V, 2) in the heatmaps' pixels, scores (clips, M, T, V)."""
-        config, layout = self.config, find_layout(self.config.layout)
+        config, layout = self.config, self.config.skeleton
         scores = np.ones(keypoints.shape[:-1], np.float32) if scores is None else scores
         there = (keypoints[..., :2] != 0).any(-1)
         frames = self._frames(keypoints.shape[1], generator)
-        keypoints, scores = keypoints[: config.num_persons, frames.ravel(), :, :2], scores * there
-        scores = scores[: config.num_persons, frames.ravel()]
+        persons = config.num_persons if self.training else len(keypoints)
+        keypoints, scores = keypoints[:persons, frames.ravel(), :, :2], scores * there
+        scores = scores[:persons, frames.ravel()]
+        if size is None and there.any() and max(np.ptp(keypoints[..., i]) for i in range(2)) < _LEAST_PIXELS:
+            raise InputError("heatmaps are drawn of skeletons in pixels, and all of these are within a few of them.")
         size = size or _extent(keypoints)
         if box := skeleton.person_box(keypoints, size, ratio=1.0):
             keypoints, size = skeleton.into_box(keypoints, box), (box[3] - box[1], box[2] - box[0])
@@ -190,7 +209,7 @@ class SkeletonTransform:
 
     def draw(self, points: Tensor, scores: Tensor) -> Tensor:
         """Heatmaps (views, V, T, H, W) of :meth:`points`, on their device; leading axes of a batch may come first."""
-        config, layout = self.config, find_layout(self.config.layout)
+        config, layout = self.config, self.config.skeleton
         size = (config.size, config.size)
         if config.kind == "keypoint":
             maps, order = joint_heatmaps(points, scores, size=size, sigma=config.sigma), layout.mirrored

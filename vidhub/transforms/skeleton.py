@@ -6,15 +6,65 @@ Keypoints are (M, T, V, C): persons, frames, joints, and x, y or x, y, z, or x, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import unknown_name
+from ..errors import InputError, unknown_name
 from ..weights.skeletons import LayoutLike, find_layout
 from .functional import Box
 
 Size = tuple[int, int]  # (height, width)
+
+_MOST_SCORE = 2.0  # detectors' scores end near 1, COCO's flags at 2
+
+
+# ------------------------------------------------------------------------------------------------------- what is given
+
+
+def as_keypoints(keypoints: Any, scores: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Skeletons as float32 arrays, out of arrays, tensors or lists.
+
+    Args:
+        keypoints: (M, T, V, 2 or 3), or (T, V, 2 or 3) of one person.
+        scores: (M, T, V), or (T, V) of one person; None: not known.
+
+    Returns:
+        Keypoints (M, T, V, C) and scores (M, T, V) or None. A joint that is not finite counts as not seen: zeros.
+
+    Raises:
+        InputError: these are no numbers, or of another shape.
+    """
+    keypoints = _numbers("keypoints", keypoints)
+    scores = None if scores is None else _numbers("scores of keypoints", scores)
+    if keypoints.ndim == 3:
+        keypoints, scores = keypoints[None], scores[None] if scores is not None and scores.ndim == 2 else scores
+    if keypoints.ndim != 4 or keypoints.shape[-1] not in (2, 3):
+        raise InputError(f"keypoints must be (persons, frames, joints, 2 or 3), not of shape {keypoints.shape}.")
+    if scores is not None and scores.shape != keypoints.shape[:-1]:
+        wanted = f"(persons, frames, joints), here {keypoints.shape[:-1]}"
+        raise InputError(f"scores of keypoints must be {wanted}, not of shape {scores.shape}.")
+    finite = np.isfinite(keypoints).all(-1) if scores is None else np.isfinite(keypoints).all(-1) & np.isfinite(scores)
+    if not finite.all():
+        keypoints = np.where(finite[..., None], keypoints, 0)
+        scores = None if scores is None else np.where(finite, scores, 0)
+    return keypoints, scores
+
+
+def _numbers(what: str, values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):  # a tensor, on any device
+        values = values.detach().cpu().float()
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(values).astype(np.float32, copy=False)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be an array of numbers, not {type(values).__name__}.") from None
+
+
+def holds_scores(keypoints: np.ndarray) -> bool:
+    """Whether the third of three coordinates could be a detector's score, which z seldom could."""
+    third = keypoints[..., 2]
+    return third.min(initial=0) >= 0 and third.max(initial=0) <= _MOST_SCORE
 
 
 # -------------------------------------------------------------------------------------------------------- normalising
@@ -32,18 +82,19 @@ def normalize_2d(keypoints: np.ndarray, size: Size | None = None) -> np.ndarray:
     return out
 
 
-def normalize_box(keypoints: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
+def normalize_box(keypoints: np.ndarray, scores: np.ndarray | None = None, dims: int = 2) -> np.ndarray:
     """-1 to 1 of the box around all joints that are there (all frames together); missing ones become 0.
 
-    Joints with a score of 0 are missing; so that where no joint is seen all is zero, and nothing stays in pixels.
+    Joints with a score of 0 are missing; so that where no joint is seen all is zero, and nothing stays in pixels. The
+    box is of the first ``dims`` coordinates.
     """
-    there = (keypoints[..., :2] != 0).any(-1) if scores is None else scores > 0
+    there = (keypoints[..., :dims] != 0).any(-1) if scores is None else scores > 0
     if not there.any():
         return np.zeros_like(keypoints, np.float32)
     out = keypoints.astype(np.float32)
-    low, high = out[there][:, :2].min(0), out[there][:, :2].max(0)
-    out[..., :2] = (out[..., :2] - (low + high) / 2) / np.maximum(high - low, 1e-6) * 2
-    out[..., :2] *= there[..., None]
+    low, high = out[there][:, :dims].min(0), out[there][:, :dims].max(0)
+    out[..., :dims] = (out[..., :dims] - (low + high) / 2) / np.maximum(high - low, 1e-6) * 2
+    out[..., :dims] *= there[..., None]
     return out
 
 
@@ -102,6 +153,27 @@ def normalize_3d(
         if wanted:
             out = out @ rotation_between(out[0, 0, end] - out[0, 0, start], target).T
     return out, center
+
+
+def normalize_person(keypoints: np.ndarray, layout: LayoutLike) -> np.ndarray:
+    """3D skeletons of any layout: :func:`normalize_3d` where the layout says what is upright.
+
+    Of others the first person's centre becomes the origin in its first frame, and all is scaled so that its bones there
+    are 1 long on average; missing joints stay zero. A centre that is not seen gives way to the mean of its joints.
+    """
+    layout = find_layout(layout)
+    if layout.spine and layout.shoulders:
+        middle, spine, shoulders = layout.middle, layout.spine, layout.shoulders
+        return normalize_3d(keypoints, middle=middle, spine=spine, shoulders=shoulders)[0]
+    out, _ = normalize_3d(keypoints, align_center=False, align_spine=False, align_shoulders=False)
+    there = (out != 0).any(-1, keepdims=True)
+    if not there.any():
+        return out
+    first, seen = out[0, 0], there[0, 0, :, 0]
+    ends = np.array([edge for edge in layout.edges if seen[list(edge)].all()], int).reshape(-1, 2)
+    length = np.linalg.norm(first[ends[:, 0]] - first[ends[:, 1]], axis=-1).mean() if len(ends) else 1.0
+    origin = first[layout.center] if seen[layout.center] else first[seen].mean(0)
+    return (out - origin) * there / max(length, 1e-6)
 
 
 # ------------------------------------------------------------------------------------------------------------ streams

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tarfile
 import threading
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -156,6 +157,15 @@ def _tensors(content: object) -> dict[str, Tensor]:
         for key, value in items
         if isinstance(key, str) and isinstance(value, Tensor)
     }
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names and values of a network's tensors, by which the same weights are known again."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _unreadable(head: bytes, error: Exception) -> str:

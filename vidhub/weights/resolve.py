@@ -38,11 +38,7 @@ _CHUNK = 1 << 16  # bytes
 
 
 def fetch_state_dict(
-    weights: Weights,
-    *,
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
-    hint: str = "pass it as checkpoint_path, or ",
+    weights: Weights, *, checkpoint: str | Path | None = None, progress: bool = True, by_path: bool = True
 ) -> dict[str, Tensor]:
     """The tensors of a published checkpoint, under the publisher's own keys.
 
@@ -53,7 +49,7 @@ def fetch_state_dict(
         weights: which checkpoint.
         checkpoint: read this file instead of looking for one.
         progress: show a bar while downloading.
-        hint: what the error advises to do with a file that was had by hand; "" where nothing takes one.
+        by_path: whether the caller's own callers may pass a file as ``checkpoint_path``, which the error then tells.
 
     Returns:
         Name to tensor, on the CPU; treat them as read-only, they may be mapped from the file.
@@ -80,7 +76,7 @@ def fetch_state_dict(
             with FileLock(f"{final}.lock"):
                 state = _read_cached(final, weights.sha256)  # another process may have been faster
                 if state is None:
-                    _fill_cache(weights, final, progress, hint)
+                    _fill_cache(weights, final, progress, by_path)
                     state = _read_cached(final, weights.sha256)
     except OSError as error:
         raise WeightsError(
@@ -104,7 +100,7 @@ def cache_path(weights: Weights) -> Path:
     return Path(base).expanduser() / f"{_file_name(weights.url)}.safetensors"
 
 
-def _fill_cache(weights: Weights, final: Path, progress: bool, hint: str) -> None:
+def _fill_cache(weights: Weights, final: Path, progress: bool, by_path: bool) -> None:
     """Convert the first source that answers and verifies into ``final``."""
     scratch = final.with_suffix(".part")  # what was cut short stays here, to be continued
     reasons = []
@@ -119,9 +115,10 @@ def _fill_cache(weights: Weights, final: Path, progress: bool, hint: str) -> Non
                 shutil.rmtree(scratch, ignore_errors=True)
         except (WeightsError, OSError, HTTPException) as error:
             reasons.append(f"{address} ({one_line(error)})")
+    way = "pass it as checkpoint_path, or " if by_path else ""
     raise WeightsError(
-        f"no source of {weights.name!r} could be used: {'; '.join(reasons)}; get the file by hand and {hint}put "
-        f"it into a folder and name that in VIDHUB_MIRROR, or copy {final.name!r} from another machine's cache into "
+        f"no source of {weights.name!r} could be used: {'; '.join(reasons)}; get the file by hand and {way}put it "
+        f"into a folder and name that in VIDHUB_MIRROR, or copy {final.name!r} from another machine's cache into "
         f"{str(final.parent)!r}."
     )
 
@@ -223,14 +220,19 @@ def _continue_download(address: str, part: Path, progress: bool) -> None:
 
 def _verify(path: Path, expected: str) -> str:
     """The SHA-256 of the file in ``path``, which must begin with ``expected``."""
+    found = sha256_of(path)
+    if not found.startswith(expected.lower()):
+        raise WeightsError(f"its SHA-256 should begin with {expected} and is {found}")
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    found = digest.hexdigest()
-    if not found.startswith(expected.lower()):
-        raise WeightsError(f"its SHA-256 should begin with {expected} and is {found}")
-    return found
+    return digest.hexdigest()
 
 
 def _read_cached(path: Path, expected: str) -> dict[str, Tensor] | None:

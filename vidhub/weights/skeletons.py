@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..errors import InputError, unknown_name
 
 Edge = tuple[int, int]
-LayoutLike = str | Sequence[Edge]  # a name of `LAYOUTS`, or one's own edges
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,16 @@ class Layout:
     right: tuple[int, ...] = ()
     bones: tuple[Edge, ...] = ()
     limbs: tuple[Edge, ...] = ()
-    scored: bool = True  # 2D: a third coordinate is the detector's score
+    dims: int = 2  # in 2D a third coordinate is the detector's score
     # of 3D skeletons, what turns them upright: the body's middle, and lines from bottom to top and from left to right
-    middle: int = -1
-    spine: Edge = (0, 1)
-    shoulders: Edge = (4, 8)
+    middle: int | None = None
+    spine: Edge | None = None
+    shoulders: Edge | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether a third coordinate is the detector's score."""
+        return self.dims == 2
 
     @property
     def origins(self) -> list[int]:
@@ -63,10 +67,13 @@ def _swapped(count: int, pairs) -> list[int]:
     return order
 
 
+LayoutLike = str | Sequence[Edge] | Layout  # a name of `LAYOUTS`, or one's own edges
+
+
 def find_layout(layout: LayoutLike) -> Layout:
     """The layout of this name, or the one with these edges: (joint, joint nearer the centre) each.
 
-    Of one's own edges the centre is the first joint that no edge starts from.
+    Of one's own edges the centre is the first joint that no edge starts from. A ``Layout`` stays as it is.
 
     Raises:
         UnknownNameError: no such name.
@@ -77,6 +84,8 @@ def find_layout(layout: LayoutLike) -> Layout:
     >>> find_layout([(0, 1), (2, 1)]).center
     1
     """
+    if isinstance(layout, Layout):
+        return layout
     if isinstance(layout, str):
         if layout not in LAYOUTS:
             raise unknown_name("skeleton layout", layout, LAYOUTS)
@@ -110,8 +119,10 @@ LAYOUTS = {
             *((12, 0), (13, 12), (14, 13), (15, 14), (16, 0), (17, 16), (18, 17), (19, 18)),
             *((21, 22), (22, 7), (23, 24), (24, 11)),
         ),
-        scored=False,
+        dims=3,
         middle=1,
+        spine=(0, 1),
+        shoulders=(4, 8),
     ),
     "coco": Layout(
         17,
@@ -144,6 +155,18 @@ LAYOUTS = {
             *((13, 12), (14, 0), (15, 0), (16, 14), (17, 15)),
         ),
     ),
+    # OpenPose's newer model, BODY_25: the older one's joints, the middle of the hips, toes and heels
+    "openpose_25": Layout(
+        25,
+        (
+            *((0, 1), (2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 6), (8, 1), (9, 8), (10, 9), (11, 10), (12, 8)),
+            *((13, 12), (14, 13), (15, 0), (16, 0), (17, 15), (18, 16), (19, 14), (20, 19), (21, 14), (22, 11)),
+            *((23, 22), (24, 11)),
+        ),
+        center=1,
+        left=(5, 6, 7, 12, 13, 14, 16, 18, 19, 20, 21),
+        right=(2, 3, 4, 9, 10, 11, 15, 17, 22, 23, 24),
+    ),
     # MediaPipe and others: the wrist, then thumb, index, middle, ring and little finger from the palm to the tip
     "hand": Layout(21, tuple((j, 0 if j % 4 == 1 else j - 1) for j in range(1, 21))),
     # Kinect v1, as UTD-MHAD has it: head, shoulder centre, spine, hip centre, left and right arm, left and right leg
@@ -156,9 +179,10 @@ LAYOUTS = {
         center=2,
         left=(4, 5, 6, 7, 12, 13, 14, 15),
         right=(8, 9, 10, 11, 16, 17, 18, 19),
-        scored=False,
+        dims=3,
         middle=3,
         spine=(3, 1),
+        shoulders=(4, 8),
     ),
     # Penn Action: head, then shoulders, elbows, wrists, hips, knees and ankles, left before right
     "penn_action": Layout(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import importlib.resources
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from ..errors import unknown_name
-from .skeletons import LayoutLike, find_layout
+from ..errors import InputError, unknown_name
+from .skeletons import LAYOUTS, Layout, LayoutLike, find_layout
 
 
 @dataclass(frozen=True)
@@ -112,21 +112,29 @@ class DetectionConfig:
 
 
 Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
-STREAMS: tuple[Stream, ...] = ("joint", "bone", "joint_motion", "bone_motion")
+STREAMS: tuple[Stream, ...] = get_args(Stream)
+Kind = Literal["coordinates", "keypoint", "limb"]
+Normalize = Literal["3d", "2d", "box", "none"]
 
 
 @dataclass(frozen=True)
 class SkeletonConfig:
-    """How a network wants its skeletons: as coordinates, or as heatmaps. See ``transforms.skeleton``."""
+    """How a network wants its skeletons: as coordinates, or as heatmaps. See ``transforms.skeleton``.
 
-    kind: Literal["coordinates", "keypoint", "limb"] = "coordinates"  # the latter two: heatmaps of joints or of limbs
+    Raises:
+        InputError, UnknownNameError: a value that makes no sense.
+    """
+
+    kind: Kind = "coordinates"  # the others: heatmaps of joints or of limbs
     layout: str | tuple[tuple[int, int], ...] = "nturgb+d"  # name or edges; see `weights.skeletons`
     num_frames: int = 100  # of a clip, spread over the whole video
     streams: tuple[Stream, ...] = ("joint",)  # of coordinates
-    num_persons: int = 2
+    num_persons: int = 2  # of heatmaps only in training: evaluation draws everyone
     num_coords: int = 3  # x, y, z, or x, y, score
+    # of the skeletons: in 3D a third coordinate is z, in 2D a score; None: as `normalize` says, else as the layout's
+    dims: Literal[2, 3] | None = None
     # 3d: turned upright and centred on the first frame; 2d: by the picture's size; box: by that of all joints
-    normalize: Literal["3d", "2d", "box", "none"] = "3d"
+    normalize: Normalize = "3d"
     use_scores: bool = True  # False: all joints count as surely seen
     size: int | None = None  # side of the heatmaps in pixels
     keep_ratio: bool = True  # when the box around the persons becomes a heatmap
@@ -134,6 +142,30 @@ class SkeletonConfig:
     views: tuple[int, int] = (10, 1)  # (clips, 2 with mirror images) of the published test
     average: Literal["prob", "score"] = "prob"
     activation: Literal["softmax", "sigmoid"] = "softmax"
+
+    def __post_init__(self) -> None:
+        find_layout(self.layout)
+        heatmaps = self.kind != "coordinates"
+        for what, value, known in (
+            ("kind of skeleton input", self.kind, get_args(Kind)),
+            ("way to normalize", self.normalize, get_args(Normalize)),
+            *(("stream", stream, STREAMS) for stream in self.streams),
+        ):
+            if value not in known:
+                raise unknown_name(what, str(value), known)
+        for name in ("num_frames", "num_persons", *(("size",) if heatmaps else ())):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} of skeletons must be a positive number, not {value!r}.")
+        if self.num_coords not in (2, 3) or self.dims not in (None, 2, 3) or not self.streams:
+            given = f"{self.num_coords!r}, {self.dims!r} and {self.streams!r}"
+            raise InputError(f"num_coords and dims are 2 or 3, and streams at least one, not {given}.")
+        if not isinstance(self.sigma, (int, float)) or self.sigma <= 0:
+            raise InputError(f"sigma of heatmaps must be above 0 pixels, not {self.sigma!r}.")
+        if heatmaps and self.dims == 3:
+            raise InputError("heatmaps are drawn of 2D skeletons in pixels, and these are in 3D: take a graph network.")
+        if not heatmaps and self.dims and self.normalize in ("2d", "3d") and self.normalize != f"{self.dims}d":
+            raise InputError(f"normalize={self.normalize!r} is not for skeletons in {self.dims}D: leave it out.")
 
     @property
     def summary(self) -> str:
@@ -145,6 +177,14 @@ class SkeletonConfig:
         return f"{streams} of {self.num_persons} skeletons over {self.num_frames} frames, layout {name}"
 
     @property
+    def skeleton(self) -> Layout:
+        """The layout, with the dimensions that these skeletons have."""
+        layout = find_layout(self.layout)
+        if self.kind != "coordinates":
+            return replace(layout, dims=2)
+        return replace(layout, dims=self.dims or {"2d": 2, "3d": 3}.get(self.normalize, layout.dims))
+
+    @property
     def view_shape(self) -> tuple[int, ...]:
         """Of one view: (M, T, V, C), or of heatmaps (V, T, H, W)."""
         layout = find_layout(self.layout)
@@ -153,14 +193,50 @@ class SkeletonConfig:
         channels = layout.num_joints if self.kind == "keypoint" else len(layout.shown_limbs)
         return channels, self.num_frames, self.size, self.size
 
-    def fitting(self, layout: LayoutLike, in_chans: int, num_persons: int | None) -> SkeletonConfig:
-        """The same for a graph network of another layout, number of channels or fixed number of persons."""
-        config = replace(self, num_persons=num_persons or self.num_persons)
-        if layout != self.layout:
-            config = replace(config, layout=layout, normalize="2d" if find_layout(layout).scored else "3d")
-        if in_chans != config.num_coords * len(config.streams):
-            config = replace(config, num_coords=2 if in_chans == 2 else 3, streams=STREAMS[: max(in_chans // 3, 1)])
-        return config
+    def with_layout(self, layout: LayoutLike, dims: int | None = None) -> SkeletonConfig:
+        """The same for another skeleton, normalised as one of its dimensions is; ``dims`` None: those of the layout."""
+        if self.kind != "coordinates":
+            return replace(self, layout=layout, dims=dims)
+        usual = {"2d": 2, "3d": 3}.get(self.normalize)
+        normalize = f"{dims or find_layout(layout).dims}d" if usual else self.normalize
+        return replace(self, layout=layout, dims=dims, normalize=normalize)
+
+    def with_channels(
+        self,
+        in_chans: int | None,
+        layout: LayoutLike | None = None,
+        kind: Kind | None = None,
+        num_persons: int | None = None,
+    ) -> SkeletonConfig:
+        """The same for a network of this layout, of so many channels and, where that is fixed, persons.
+
+        Coordinates are then as many streams as the channels hold. Heatmaps without a layout are of the first one with
+        as many joints or limbs; ``in_chans`` None: as many as there are.
+
+        Raises:
+            InputError: nothing has so many channels.
+        """
+        if self.kind == "coordinates":
+            config = self if layout in (None, self.layout) else self.with_layout(layout)
+            config = replace(config, num_persons=num_persons or config.num_persons)
+            if in_chans == config.view_shape[-1]:
+                return config
+            fitting = [(c, n) for c in (3, 2) for n in range(1, len(STREAMS) + 1) if c * n == in_chans]
+            if not fitting:
+                raise InputError(f"in_chans of skeletons is 2 or 3 for each of 1 to 4 streams, not {in_chans}.")
+            return replace(config, num_coords=fitting[0][0], streams=STREAMS[: fitting[0][1]])
+        if kind not in (None, "keypoint", "limb"):
+            raise unknown_name("kind of heatmaps", str(kind), ("keypoint", "limb"))
+        layouts = (self.layout, *sorted(LAYOUTS, key=lambda name: LAYOUTS[name].dims)) if layout is None else (layout,)
+        for heatmaps in (self.kind, "keypoint", "limb") if kind is None else (kind,):
+            for found in layouts:
+                config = replace(self, layout=found, kind=heatmaps)
+                if in_chans in (None, config.view_shape[0]):
+                    return config
+        what = "joints or limbs" if kind is None else "joints" if kind == "keypoint" else "limbs"
+        if layout is None:
+            raise InputError(f"no known skeleton layout has {in_chans} {what}: pass layout, its edges, not in_chans.")
+        raise InputError(f"in_chans={in_chans} is not the number of {what} of layout {layout!r}: leave it out.")
 
 
 @dataclass(frozen=True)
@@ -180,7 +256,12 @@ class SegmentConfig:
     top_k: int = 100  # segments kept of a video
     min_score: float = 0.0  # that a segment must have to be looked at
     feature_model: str = ""  # of `vidhub extract`, by which a network's features were taken; "": not known
+    feature_weights: str = ""  # their digest
     feature_every: int = 16  # frames of a step of those
+    # of networks for any number of steps: frames from a feature to the next; 0: they divide the video into equal parts
+    feature_stride: int = 0
+    feature_window: int = 0  # frames that each of those was taken from
+    proposal_model: str = ""  # of `bsn_pem`: the `bsn_tem` whose proposals it judges
     voting: float = 0.0  # IoU from which the segments around a kept one move its boundaries; 0: they do not
     frame_interval: int = 16  # frames a feature was taken from; those after the last whole one are not looked at
 

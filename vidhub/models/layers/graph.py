@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import InputError, unknown_name
-from ...weights.skeletons import Edge, Layout, LayoutLike, find_layout
+from ...weights.skeletons import Edge, LayoutLike, find_layout
 from ...weights.types import SkeletonConfig
 from .recognizer import ClassifierHead, Recognizer
 
@@ -56,7 +56,7 @@ def k_adjacency(edges: Sequence[Edge], num_joints: int, k: int, with_self: bool 
 
 
 def adjacency(
-    layout: LayoutLike | Layout,
+    layout: LayoutLike,
     strategy: Literal["spatial", "distance_spatial", "binary"] = "spatial",
     max_hop: int = 1,
 ) -> Tensor:
@@ -71,7 +71,7 @@ def adjacency(
     Raises:
         UnknownNameError: no such layout or strategy.
     """
-    layout = layout if isinstance(layout, Layout) else find_layout(layout)
+    layout = find_layout(layout)
     count, inward = layout.num_joints, edge_matrix(layout.edges, layout.num_joints)
     if strategy == "spatial":
         return torch.stack([torch.eye(count, dtype=torch.float64), per_column(inward), per_column(inward.T)])
@@ -111,9 +111,9 @@ class GraphNetwork(Recognizer):
 
     def __init__(self, num_classes: int, in_chans: int, layout: LayoutLike, num_persons: int | None = None):
         super().__init__()
-        self.layout = layout if isinstance(layout, str) else tuple(map(tuple, layout))
+        found = find_layout(layout)
+        self.layout, self.num_joints = layout if isinstance(layout, str) else found.edges, found.num_joints
         self.num_classes, self.in_chans, self.num_persons = num_classes, in_chans, num_persons
-        self.num_joints = find_layout(layout).num_joints
         self.data_bn = nn.BatchNorm1d((num_persons or 1) * self.num_joints * in_chans)
         self.feature_info = []
 
@@ -180,6 +180,8 @@ class GraphNetwork(Recognizer):
             raise InputError(
                 f"expected skeletons of shape (batch, {', '.join(map(str, wanted))}), got {tuple(x.shape)}."
             )
+        if min(x.shape[1:3]) < 1:
+            raise InputError(f"these skeletons have no frames or no persons: their shape is {tuple(x.shape)}.")
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
         """Parameter groups by depth, as timm's layer decay takes them."""

@@ -22,7 +22,7 @@ def check_features(x: Tensor, feature_dim: int, num_steps: int | None = None) ->
     """
     if torch.jit.is_tracing():
         return
-    if x.ndim != 3 or x.shape[1] != feature_dim or num_steps not in (None, x.shape[2]):
+    if x.ndim != 3 or x.shape[1] != feature_dim or not x.shape[2] or num_steps not in (None, x.shape[2]):
         wanted = f"(batch, {feature_dim}, {num_steps or 'steps'})"
         raise InputError(f"expected features of shape {wanted}, got {tuple(x.shape)}.")
 
@@ -45,7 +45,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class MaskedConv(nn.Conv1d):
-    """A convolution that leaves the length (or divides it by the stride) and keeps what is padded at 0.
+    """A convolution that leaves the length (or divides it by the stride), and neither sees nor gives what is padded.
 
     ``forward(x, mask)`` gives both; the mask is bool (B, 1, T).
     """
@@ -54,8 +54,15 @@ class MaskedConv(nn.Conv1d):
         super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2, **kwargs)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        mask = mask[..., :: self.stride[0]]
-        return super().forward(x) * mask, mask
+        shorter = mask[..., :: self.stride[0]]
+        return super().forward(x * mask) * shorter, shorter
+
+
+def max_pool(x: Tensor, mask: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """The largest of each ``stride``-th step and the steps beside it, of those inside the video; and their mask."""
+    shorter = mask[..., ::stride]
+    inside = x.masked_fill(~mask, torch.finfo(x.dtype).min)
+    return F.max_pool1d(inside, stride + 1, stride, (stride + 1) // 2) * shorter, shorter
 
 
 class ConvLayers(nn.Module):
@@ -96,6 +103,26 @@ class PointHead(nn.Module):
         if self.scales is not None:
             found = [x * scale for x, scale in zip(found, self.scales, strict=True)]
         return [F.relu(x) for x in found] if self.positive else found
+
+
+def zero_biases(module: nn.Module) -> None:
+    """Let the convolutions in ``module`` start without biases."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv1d) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+
+
+def check_ranges(ranges: Sequence[tuple[float, float]], halving: int) -> None:
+    """Every level of a pyramid needs a range of lengths.
+
+    Raises:
+        InputError: there are more or fewer.
+    """
+    if len(ranges) != halving + 1:
+        raise InputError(
+            f"{halving} blocks that halve the length make {halving + 1} levels, but there are {len(ranges)} ranges: "
+            "pass ranges with a shortest and a longest segment for each level."
+        )
 
 
 def pyramid_points(lengths: Sequence[int], ranges: Sequence[tuple[float, float]], like: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ _SSN_URL = "localization/ssn/ssn_r50_450e_thumos14_rgb/ssn_r50_450e_thumos14_rgb
 TABLE: tuple[Weights, ...] = (
     _anet("bmn.mm_anet_cuhk", "bmn/bmn_2xb8-400x100-9e_activitynet-feature_20220908-79f92857", 4_978_564, {"auc": 67.25, "ar1": 32.89, "ar5": 49.43, "ar10": 56.64, "ar100": 75.29}, _CUHK, "1907.09702"),
     _anet("bsn_tem.mm_anet_cuhk", "bsn/bsn_tem_1xb16-400x100-20e_activitynet-feature_20220908-9da79951", 1_403_395, _BSN, SegmentConfig(soft_nms_alpha=0.75, soft_nms_low=0.65, boundary_ratio=0.1), "1806.02964"),
-    _anet("bsn_pem.mm_anet_cuhk", "bsn/bsn_pem_1xb16-400x100-20e_activitynet-feature_20220908-ec2eb21d", 8_705, _BSN, SegmentConfig(feature_dim=32, num_steps=0, soft_nms_alpha=0.75, soft_nms_low=0.65), "1806.02964"),
+    _anet("bsn_pem.mm_anet_cuhk", "bsn/bsn_pem_1xb16-400x100-20e_activitynet-feature_20220908-ec2eb21d", 8_705, _BSN, SegmentConfig(feature_dim=32, num_steps=0, soft_nms_alpha=0.75, soft_nms_low=0.65, proposal_model="bsn_tem.mm_anet_cuhk"), "1806.02964"),
     Weights(url=_URL + _SSN_URL, arch="ssn_r50", tag="mm_thumos14_rgb", num_classes=20, data_config=_SSN, num_params=23_919_761, sha256="1920ab16", label_set="thumos14", metrics={"map30": 29.37, "map40": 22.15, "map50": 15.69}, dataset="thumos14", license="apache-2.0", paper="https://arxiv.org/abs/1704.06228"),
 )
 # fmt: on
