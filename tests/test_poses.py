@@ -273,6 +273,15 @@ def test_data_say_what_their_skeletons_are(records, layout, found, capsys):
     assert vidhub.create_transform(config).load(records[0]).shape[1:] == config.view_shape
 
 
+@pytest.mark.parametrize(
+    ("persons", "chosen", "found"), [(1, {}, 1), (2, {}, 2), (3, {}, 2), (1, {"num_persons": 2}, 2)]
+)
+def test_as_many_persons_as_the_data_show(persons, chosen, found):
+    several = [replace(record, keypoints=record.keypoints.repeat(persons, 0)) for record in poses_in(3)]
+    recipe = Recipe(model="stgcnpp", model_args={"depths": [1], "width": 8}, skeleton=chosen)
+    assert create_network(recipe, VideoDataset(several, num_classes=2)).data_config.num_persons == found
+
+
 def test_the_third_dimension_of_a_layout_of_ones_own_stays():
     config = SkeletonConfig(layout=((1, 0), (2, 1), (3, 2)), num_frames=8, num_persons=1)
     keypoints = poses_in(3, 4)[0].keypoints

@@ -170,9 +170,10 @@ def changed_data_config(config: DataConfig, recipe: Recipe) -> DataConfig:
 
 
 def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
-    """The recipe with the layout and the dimensions of the data's skeletons, unless it names them.
+    """The recipe with the layout, the dimensions and the persons of the data's skeletons, unless it names them.
 
-    The layout is one with as many joints, if there is one in as many dimensions.
+    The layout is one with as many joints, if there is one in as many dimensions. Where everybody is alone, the network
+    gets one person.
 
     Raises:
         InputError: no layout has as many joints, or no skeletons can be read.
@@ -180,9 +181,11 @@ def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
     known = dict(recipe.skeleton)
     if "layout" in recipe.model_args:
         known.setdefault("layout", _tuples(recipe.model_args["layout"]))
-    if records and isinstance(records[0], PoseRecord) and not {"layout", "dims"} <= known.keys():
-        joints, dims = kind_of_skeletons(records)
+    if records and isinstance(records[0], PoseRecord) and not {"layout", "dims", "num_persons"} <= known.keys():
+        joints, dims, alone = kind_of_skeletons(records)
         known.setdefault("dims", dims)
+        if alone:
+            known.setdefault("num_persons", 1)
         if "layout" not in known:
             same = [name for name, layout in LAYOUTS.items() if layout.num_joints == joints]
             if not same:
@@ -194,8 +197,8 @@ def fit_skeletons(recipe: Recipe, records: Sequence[PoseRecord]) -> Recipe:
     return replace(recipe, skeleton=known)
 
 
-def kind_of_skeletons(records: Sequence[PoseRecord]) -> tuple[int, int]:
-    """Joints and dimensions (2 or 3) of most of some of these records.
+def kind_of_skeletons(records: Sequence[PoseRecord]) -> tuple[int, int, bool]:
+    """Joints and dimensions (2 or 3) of most of some of these records, and whether there is one person in each.
 
     Of three coordinates the third is z, unless there is a picture or scores of their own, and it could be a score too.
 
@@ -203,6 +206,7 @@ def kind_of_skeletons(records: Sequence[PoseRecord]) -> tuple[int, int]:
         InputError: none of those looked at can be read.
     """
     found: Counter[tuple[int, int]] = Counter()
+    alone = True
     for record in records[:: max(1, len(records) // _LOOKED_AT)]:
         try:
             record = load_keypoints(record, by_person=True)
@@ -213,9 +217,10 @@ def kind_of_skeletons(records: Sequence[PoseRecord]) -> tuple[int, int]:
             picture = record.image_size is not None or scores is not None
             flat = keypoints.shape[-1] == 2 or (picture and holds_scores(keypoints))
             found[keypoints.shape[2], 2 if flat else 3] += 1
+            alone &= int(keypoints.any((1, 2, 3)).sum()) == 1
     if not found:
         raise InputError(f"there is nobody in the skeletons of the training set, such as {records[0].name!r}.")
-    return found.most_common(1)[0][0]
+    return *found.most_common(1)[0][0], alone
 
 
 def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
