@@ -1,9 +1,14 @@
 """Forward passes, or steps of training, against other packages', of the same weights on the same input.
 
-One view, outputs compared. The others run in float32 on a CPU; on a GPU in mixed precision where ours run in bfloat16.
+Outputs are compared. The others run in float32 on a CPU; on a GPU in mixed precision where ours run in bfloat16.
 
     python benchmarks/networks.py --mmaction2 PATH/bin/python --peers PATH/bin/python [--only x3d ...]
-    python benchmarks/networks.py --mmaction2 PATH/bin/python --form compiled --dtype bfloat16 --device cuda [--train]
+    python benchmarks/networks.py --mmaction2 PATH/bin/python --device cuda --dtype bfloat16 --batch 8 \
+        --form fast compiled --of forward training
+
+How far a network is from the least that it could take is told beside: each convolution and product at the speed of a
+large product of matrices, or on a GPU of a large copy for what it reads and writes, if that takes longer; the rest at
+no cost.
 """
 
 from __future__ import annotations
@@ -12,24 +17,28 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from peers import Peer, Row, compare, synchronize, train_step
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 import vidhub
 
 FORMS = ("plain", "fast", "compiled")
-FORMS_HELP = "ours as create_model gives them, by optimize, or by optimize with compile (%(default)s)"
+FORMS_HELP = "ours as create_model gives them, by optimize, or by optimize with compile; fast if nothing is said"
 
 
 class Case(NamedTuple):
     name: str  # of ours
     theirs: str  # of the peer: a configuration of MMAction2, a function or class of others
-    ours: tuple[int, ...]  # shape of the input
+    ours: tuple[int, ...]  # shape of the input, a batch of one
     theirs_shape: tuple[int, ...]  # the same numbers as the peer takes them
     peer: str = "MMAction2"
 
@@ -97,22 +106,26 @@ CASES = [
 class Way(NamedTuple):
     """How the networks run."""
 
-    form: str = "fast"
+    form: str = "fast"  # in training "fast" is with their weights in channels-last layout
+    training: bool = False
     dtype: str = "float32"  # of our weights, or in training of mixed precision
     device: str = "cpu"
-    train: bool = False
+    batch: int = 1
+
+    def __str__(self) -> str:
+        return ", a step" * self.training + ", compiled" * (self.form == "compiled")
 
 
 def measure(
-    mmaction2: str | None, peers: str | None, way: Way, only: list[str] | None = None, rounds: int = 7
+    mmaction2: str | None, peers: str | None, ways: Sequence[Way], only: list[str] | None = None, rounds: int = 7
 ) -> list[Row]:
-    """A row for each network whose name has one of ``only`` in it.
+    """A row for each way of each network whose name has one of ``only`` in it.
 
     Args:
         mmaction2, peers: Python of the environment with MMAction2, and of that with any of the other packages.
+        ways: of one dtype, device and batch.
     """
     cases = [case for case in CASES if not only or any(text in case.name for text in only)]
-    cases = [case for case in cases if not (way.train and case.name == "bmn")]  # which is no classifier
     rows = []
     for script, python in (("networks_mmaction2.py", mmaction2), ("networks_peers.py", peers)):
         here = [case for case in cases if (case.peer == "MMAction2") == (python is mmaction2)]
@@ -120,50 +133,64 @@ def measure(
             continue
         with Peer(python, Path(__file__).with_name(script)) as peer:
             versions = peer.run("available")[1]
-            rows += [_measure_one(peer, case, rounds, way) for case in here if case.peer in versions]
+            for case in (case for case in here if case.peer in versions):
+                rows += _measure_one(peer, case, rounds, ways)
     for name in dict.fromkeys(case.peer for case in cases):
         if name not in {row.peer for row in rows}:
             print(f"skipped: {name} is not in an environment that was named")
     return rows
 
 
-def _measure_one(peer: Peer, case: Case, rounds: int, way: Way) -> Row:
+def _measure_one(peer: Peer, case: Case, rounds: int, ways: Sequence[Way]) -> list[Row]:
+    batch, device, dtype = ways[0].batch, ways[0].device, ways[0].dtype
     with tempfile.TemporaryDirectory() as folder:
         weights, given, found = (f"{folder}/{name}" for name in ("weights.pth", "input.npy", "output.npy"))
         peer.run("build", peer=case.peer, name=case.theirs, path=weights)
-        model = vidhub.create_model(case.name, checkpoint_path=weights).to(way.device)
-        x = torch.randn(case.ours, generator=torch.Generator().manual_seed(0))
+        model = vidhub.create_model(case.name, checkpoint_path=weights).to(device)
+        x = torch.randn(batch, *case.ours[1:], generator=torch.Generator().manual_seed(0))
         frames_first = case.theirs_shape[1:3] == case.ours[2:0:-1]
-        np.save(given, x.transpose(1, 2).numpy() if frames_first else x.reshape(case.theirs_shape).numpy())
-        peer.run("load", path=given, device=way.device, dtype=way.dtype)
-        x = x.to(way.device)
-        if way.train:
-            return _compare_training(peer, case, model, x, rounds, way)
-        floor = _floor(model, x, way)
-        dtype = getattr(torch, way.dtype)
-        if way.form != "plain":
-            model = vidhub.optimize(model, x, dtype=dtype, compile=way.form == "compiled")
-        model.eval()
+        theirs_shape = (batch, *case.theirs_shape[1:])
+        np.save(given, x.transpose(1, 2).numpy() if frames_first else x.reshape(theirs_shape).numpy())
+        peer.run("load", path=given, device=device, dtype=dtype)
+        rows, x = [], x.to(device)
+        for way in sorted(ways, key=lambda way: way.training):  # which leaves the networks in training mode
+            if not way.training:
+                rows.append(_compare_forward(peer, case, model, x, rounds, way, found))
+            elif case.name != "bmn":  # which is no classifier
+                rows.append(_compare_training(peer, case, model, x, rounds, way))
+    return rows
 
-        @torch.inference_mode()
-        def forward() -> Any:
-            output = model(x)
-            synchronize(x.device)
-            return output
 
-        row = compare(case.name, case.peer, forward, lambda: peer.run("forward")[0], rounds)
-        peer.run("save", path=found)
-        output, theirs = forward(), torch.from_numpy(np.load(found))
+def _compare_forward(
+    peer: Peer, case: Case, model: torch.nn.Module, x: torch.Tensor, rounds: int, way: Way, file: str
+) -> Row:
+    dtype = getattr(torch, way.dtype)
+    least = _floor(model.eval(), x, dtype)
+    if way.form != "plain":
+        model = vidhub.optimize(model, x, dtype=dtype, compile=way.form == "compiled")
+    model.eval()
+
+    @torch.inference_mode()
+    def forward() -> Any:
+        output = model(x)
+        synchronize(x.device)
+        return output
+
+    row = compare(f"{case.name}{way}", case.peer, forward, lambda: peer.run("forward")[0], rounds)
+    peer.run("save", path=file)
+    output, theirs = forward(), torch.from_numpy(np.load(file))
     output = (output[0] if isinstance(output, tuple) else output).cpu()
     error = (output - theirs).square().mean().sqrt() / theirs.square().mean().sqrt()
-    print(f"{'':40} outputs differ by {error:.1e} of their rms; {row.ours / floor:.1f} x the floor", flush=True)
+    row = row._replace(floor=least)
+    print(f"{'':40} outputs differ by {error:.1e} of their rms; {row.ours / least:.1f} x the least", flush=True)
     return row
 
 
 def _compare_training(peer: Peer, case: Case, model: torch.nn.Module, x: torch.Tensor, rounds: int, way: Way) -> Row:
-    """As ``vidhub.train`` does it: channels last, mixed precision unless float32."""
+    """As ``vidhub.train`` does it: channels last, cuDNN's fastest convolutions, mixed precision unless float32."""
+    torch.backends.cudnn.benchmark = True
     layouts, state = {4: torch.channels_last, 5: torch.channels_last_3d}, {}
-    for weight in model.parameters():
+    for weight in model.parameters() if way.form != "plain" else ():
         weight.data = weight.data.to(memory_format=layouts.get(weight.ndim, torch.contiguous_format))
     if way.form == "compiled":
         model.compile()
@@ -176,29 +203,77 @@ def _compare_training(peer: Peer, case: Case, model: torch.nn.Module, x: torch.T
     def step() -> None:
         train_step(state, model, forward)
 
-    return compare(f"{case.name}, a step", case.peer, step, lambda: peer.run("train")[0], rounds)
+    return compare(f"{case.name}{way}", case.peer, step, lambda: peer.run("train")[0], rounds)
 
 
-def _floor(model: torch.nn.Module, x: torch.Tensor, way: Way) -> float:
-    """Milliseconds that the network's convolutions and products take at the speed of a large product of matrices."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.eval()(x)
-    dtype, size = getattr(torch, way.dtype), 4096 if way.device == "cuda" else 1024
-    a = torch.randn(size, size, device=way.device).to(dtype)
-    row = []
-    for _ in range(5):
-        synchronize(x.device)
+def _floor(model: torch.nn.Module, x: torch.Tensor, dtype: torch.dtype) -> float:
+    """The least milliseconds that a forward pass could take, see above."""
+    with torch.no_grad(), _Costs() as costs:
+        model(x)
+    per_second = _speed(x.device, dtype)
+    if x.device.type == "cpu":  # whose caches hold what a layer reads and writes
+        return 1000 * sum(flops for flops, _ in costs.layers) / per_second
+    per_element = _speed_of_copies(x.device) / dtype.itemsize
+    return 1000 * sum(max(flops / per_second, elements / per_element) for flops, elements in costs.layers)
+
+
+class _Costs(TorchDispatchMode):
+    """Of each convolution and product its arithmetic, and the elements of what it reads and writes."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers: list[tuple[int, int]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if count := flop_registry.get(func._overloadpacket):
+            first = out if isinstance(out, torch.Tensor) else out[0]
+            elements = sum(a.numel() for a in args if isinstance(a, torch.Tensor)) + first.numel()
+            self.layers.append((count(*args, **kwargs, out_val=out), elements))
+        return out
+
+
+@cache
+def _speed(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large product of matrices."""
+    size = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(size, size, device=device).to(dtype)
+    return 2 * size**3 / _least_seconds(device, lambda: a @ a)
+
+
+@cache
+def _speed_of_copies(device: torch.device) -> float:
+    """Bytes read and written a second in a large copy."""
+    a = torch.zeros(2**28, device=device)
+    b = torch.ones_like(a)
+    return 2 * a.nbytes / _least_seconds(device, lambda: a.copy_(b))
+
+
+def _least_seconds(device: torch.device, run: Callable[[], Any], runs: int = 10) -> float:
+    times = []
+    for _ in range(runs):
+        synchronize(device)
         started = time.perf_counter()
-        a @ a
-        synchronize(x.device)
-        row.append(time.perf_counter() - started)
-    return 1000 * counter.get_total_flops() / (2 * size**3 / min(row))
+        run()
+        synchronize(device)
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def add_ways(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--form", choices=FORMS, default="fast", help=FORMS_HELP)
+    parser.add_argument("--form", nargs="+", choices=FORMS, default=["fast"], help=FORMS_HELP)
+    parser.add_argument("--of", nargs="+", choices=("forward", "training"), default=["forward"])
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of ours (%(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--batch", type=int, default=1, metavar="CLIPS")
+
+
+def ways_of(args: argparse.Namespace) -> list[Way]:
+    """What ``add_ways`` understood."""
+    return [
+        Way(form, of == "training", args.dtype, args.device, args.batch) for of, form in product(args.of, args.form)
+    ]
 
 
 def main() -> None:
@@ -207,11 +282,9 @@ def main() -> None:
     parser.add_argument("--peers", metavar="PYTHON", help="of an environment with torchvision, PyTorchVideo, ...")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="networks with one of these in their names")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--train", action="store_true", help="steps of training, not forward passes")
     add_ways(parser)
     args = parser.parse_args()
-    way = Way(args.form, args.dtype, args.device, args.train)
-    ratios = [row.ratio for row in measure(args.mmaction2, args.peers, way, args.only, args.rounds)]
+    ratios = [row.ratio for row in measure(args.mmaction2, args.peers, ways_of(args), args.only, args.rounds)]
     if ratios:
         print(f"\ngeometric mean {statistics.geometric_mean(ratios):.2f} x, least {min(ratios):.2f} x")
 

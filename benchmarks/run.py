@@ -3,7 +3,7 @@
     python benchmarks/run.py VIDEO ... --mmaction2 PATH/bin/python --peers PATH/bin/python --out results
 
 ``--mmaction2``: of an environment with MMAction2 1.2 (mmengine, mmcv-lite==2.1.0, decord, importlib_metadata,
-opencv-python-headless; no transformers). ``--peers``: of one with any of decord, torchcodec, opencv-python-headless,
+opencv-python-headless). ``--peers``: of one with any of decord, torchcodec, opencv-python-headless,
 pytorchvideo, transformers. What is not there is skipped by name. Leave the machine alone meanwhile.
 """
 
@@ -57,8 +57,7 @@ def main() -> None:
 
 def _measure(part: str, args: argparse.Namespace) -> list[Row]:
     if part == "networks":
-        way = networks.Way(args.form, args.dtype, args.device)
-        return networks.measure(args.mmaction2, args.peers, way, rounds=args.rounds)
+        return networks.measure(args.mmaction2, args.peers, networks.ways_of(args), rounds=args.rounds)
     python, name = (args.peers, "--peers") if part == "decoding" else (args.mmaction2, "--mmaction2")
     if python is None:
         print(f"skipped: no {name} was named")

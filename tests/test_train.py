@@ -224,6 +224,19 @@ def test_workers_change_nothing(root, run, tmp_path):
     assert same(weights(train(root, tmp_path, workers=2).folder / "last"), weights(run.folder / "last"))
 
 
+def test_a_compiled_network_learns_the_same(root, tmp_path, monkeypatch):
+    calls = []
+    original = torch.nn.Module.compile
+    # without the compiler that makes kernels, which takes minutes
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: calls.append(original(self, backend="aot_eager")))
+    plain = {"model_args": {"depth": 0.5, "dropout": 0.0}, "epochs": 1, "optimizer": "momentum", "lr": 1e-4, "size": 64}
+    eager = train(root, tmp_path / "eager", **plain)
+    assert not calls
+    compiled = train(root, tmp_path / "compiled", **plain, compile=True)
+    assert len(calls) == 1
+    assert close(weights(compiled.folder / "last"), weights(eager.folder / "last"), 1e-4)
+
+
 def test_accumulated_batches_are_one_batch(root, tmp_path):
     plain = {"freeze_bn": True, "model_args": {"depth": 0.5, "dropout": 0.0}, "mixup": 0.0, "cutmix": 0.0}
     whole = train(root, tmp_path / "whole", **plain)

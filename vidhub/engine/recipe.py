@@ -82,6 +82,7 @@ class Recipe:
     sync_bn: bool = False
     grad_checkpointing: bool = False
     precision: str = "no"  # no, fp16 or bf16
+    compile: bool = False  # by torch.compile: the first step takes a minute, later ones are faster, above all on GPUs
 
     # the run
     seed: int = 0

@@ -207,6 +207,10 @@ class Run:
         self.ema = None
         if recipe.ema_decay:
             self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=recipe.ema_warmup)
+        if recipe.compile:
+            self.model.compile()
+        # clips are of one size, for which cuDNN may look for its fastest convolutions
+        torch.backends.cudnn.benchmark = self.accelerator.device.type == "cuda"
         optimizer = create_optimizer(self.model, recipe, self.world_size)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length, self.world_size)
