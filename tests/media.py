@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vidhub.datasets.decoding import ANY_METADATA
+
 ROWS, COLUMNS = 3, 4  # blocks of the pattern, the lowest bit first
 DARK, LIGHT = 32, 224
 HEIGHT, WIDTH = 48, 64
@@ -92,7 +94,7 @@ def plain_decode(source: str | Path | io.BytesIO) -> list[np.ndarray]:
     if isinstance(source, io.BytesIO):
         source.seek(0)
     where = source if isinstance(source, io.BytesIO) else str(source)
-    with av.open(where, metadata_errors="replace") as container:
+    with av.open(where, **ANY_METADATA) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 

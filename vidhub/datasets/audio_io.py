@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, VideoError, in_one_line
+from .decoding import ANY_METADATA
 
 
 class AudioReader:
@@ -40,7 +41,7 @@ class AudioReader:
         elif not hasattr(src, "read"):
             raise InputError(f"sound is read from paths, URLs, bytes and binary files, not from {type(src).__name__}.")
         try:
-            self._container = av.open(src, metadata_errors="ignore")
+            self._container = av.open(src, **ANY_METADATA)
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"{self.name!r} cannot be read: {in_one_line(error)}.") from error
         if not self._container.streams.audio:

@@ -14,8 +14,11 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import VideoError
 
+_PYAV = int(av.__version__.partition(".")[0])
 # from this version on PyAV shares each conversion between all cores, which takes longer than to do it on one
-_ON_ONE_CORE = {"threads": 1} if int(av.__version__.partition(".")[0]) >= 17 else {}
+_ON_ONE_CORE = {"threads": 1} if _PYAV >= 17 else {}
+# titles and comments in unknown encodings are no reason to refuse a file; later versions have it so
+ANY_METADATA = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 
 
 def silence() -> None:
@@ -37,8 +40,7 @@ def open_container(media: str | BinaryIO, name: str, format: str | None = None) 
     try:
         if not isinstance(media, str) and media.seekable():
             media.seek(0)
-        # Titles and comments in unknown encodings are no reason to refuse a file.
-        return av.open(media, format=format, metadata_errors="replace")
+        return av.open(media, format=format, **ANY_METADATA)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no video at {name}; check the path.") from error
     except (av.InvalidDataError, av.error.EOFError) as error:
