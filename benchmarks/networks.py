@@ -187,8 +187,7 @@ def _compare_forward(
 
 
 def _compare_training(peer: Peer, case: Case, model: torch.nn.Module, x: torch.Tensor, rounds: int, way: Way) -> Row:
-    """As ``vidhub.train`` does it: channels last, cuDNN's fastest convolutions, mixed precision unless float32."""
-    torch.backends.cudnn.benchmark = True
+    """As ``vidhub.train`` does it: channels last, mixed precision unless float32."""
     layouts, state = {4: torch.channels_last, 5: torch.channels_last_3d}, {}
     for weight in model.parameters() if way.form != "plain" else ():
         weight.data = weight.data.to(memory_format=layouts.get(weight.ndim, torch.contiguous_format))

@@ -64,6 +64,7 @@ def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[A
     now = {}
 
     def make(peer: str, name: str, path: str) -> None:
+        now.clear()  # with the optimiser of the network before
         torch.manual_seed(0)
         with torch.no_grad():
             now["model"], weights, now["forward"] = build(peer, name)

@@ -119,7 +119,7 @@ def test_other_files_are_no_detections(root, tmp_path, content, message):
         (["--views", "2"], "views is of no use"),
         (["--match-labels"], "match_labels is of no use"),
         (["--dtype", "float16"], "dtype is of no use"),
-        (["--bank", "b"], "--as-mmaction2 and --bank are of data sets with boxes"),
+        (["--bank", "b"], "bank only for data sets with boxes"),
         (["--data", "fold"], "KEY=VALUE"),
         (["--data", "fold=7"], "has no fold 7"),
     ],

@@ -104,7 +104,8 @@ class Turn(NamedTuple):
         # PyAV ties a frame and its side data into a cycle, so that a frame asked for it lives on until the collector
         # comes round. A thumbnail keeps that from holding on to full pictures.
         thumbnail = VideoReformatter().reformat(frame, width=16, height=16, format="gray", **_ON_ONE_CORE)
-        for side_data in thumbnail.side_data:
+        found = thumbnail.side_data
+        for side_data in (found[i] for i in range(len(found))):  # iterating gives keys in some versions, else values
             if str(getattr(side_data.type, "name", side_data.type)) == "DISPLAYMATRIX":
                 a, b, _, c, d = struct.unpack("=5i", bytes(side_data)[:20])
                 break

@@ -14,6 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..errors import InputError
+from ..models.layers.gpu_conv3d import use_gpu_convolutions
 
 # root mean square of the change of the outputs that is accepted, relative to that of the outputs
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
@@ -38,8 +39,8 @@ def optimize(
     Args:
         model: of ``create_model``; it stays as it is.
         example: an input, or all arguments as a tuple, on the network's device; best of the size that will be used.
-        channels_last: whether pixels lie in memory with their channels together; None: the faster of the two on the
-            example.
+        channels_last: whether pixels lie in memory with their channels together, by which 3D convolutions on a GPU can
+            be done faster; None: the fastest on the example.
         dtype: of weights and arithmetic.
         compile: by ``torch.compile``, which takes a minute and is paid back by many inputs of one size.
         tolerance: how far outputs may be off on the example, relative to their root mean square; None: see TOLERANCE.
@@ -56,15 +57,18 @@ def optimize(
     model.train(training)
     fold_batch_norms(fast, arguments)
     fast.to(dtype)
-    if channels_last is None:
-        formats = {choice: _with_format(copy.deepcopy(fast), choice, dtype) for choice in (False, True)}
-        fast = min(formats.values(), key=lambda network: _seconds(network, arguments))
-    else:
-        fast = _with_format(fast, channels_last, dtype)
-    if compile:
-        # on a CPU weights are laid out for their kernels once; a GPU's do not need that
-        on_cpu = next(model.parameters()).device.type == "cpu"
-        fast.compile(options={"freezing": True} if on_cpu else None)
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    formats = (False, True) if channels_last is None else (channels_last,)
+    forms = [_with_format(copy.deepcopy(fast), choice, dtype) for choice in formats]
+    if on_gpu and True in formats:
+        forms.append(_with_format(use_gpu_convolutions(fast), True, dtype))
+    fast = forms[0] if len(forms) == 1 else min(forms, key=lambda network: _seconds(network, arguments))
+    if compile and on_gpu:
+        # kernels are launched all at once, as a graph whose memory each run uses anew
+        fast.forward = torch.compile(fast.forward, mode="reduce-overhead")
+        fast.register_forward_pre_hook(lambda *_: torch.compiler.cudagraph_mark_step_begin())
+    elif compile:
+        fast.compile(options={"freezing": True})  # weights are laid out for their kernels once
     allowed = TOLERANCE[dtype] if tolerance is None else tolerance
     error = max(_difference(a, b) for a, b in zip(_outputs(fast(*arguments)), expected, strict=True))
     if not error <= allowed:
@@ -132,7 +136,9 @@ def _with_format(model: nn.Module, channels_last: bool, dtype: torch.dtype) -> n
         return x.to(dtype, memory_format=formats.get(x.ndim, torch.preserve_format)), *others
 
     def finish(_: nn.Module, __: Any, output: Any) -> Any:
-        return output.float() if isinstance(output, Tensor) else type(output)(*(x.float() for x in output))
+        # copies, since the next run of a graph overwrites what this one gave
+        whole = [x.to(torch.float32, copy=True) for x in _outputs(output)]
+        return whole[0] if isinstance(output, Tensor) else type(output)(*whole)
 
     model.register_forward_pre_hook(prepare)
     model.register_forward_hook(finish)

@@ -199,6 +199,9 @@ class Run:
         if recipe.sync_bn and self.world_size > 1:
             model = convert_sync_batch_norm(model, self.accelerator.device)
         self.sharded = self.accelerator.distributed_type == DistributedType.FSDP
+        if self.sharded:
+            # all processes have the whole network; accelerate's way to hand it out fails on batch norms' statistics
+            self.accelerator.state.fsdp_plugin.cpu_ram_efficient_loading = False
         if self.sharded and recipe.ema_decay:
             raise InputError("no moving average is kept of weights that FSDP shards: set ema_decay=0.")
         self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
@@ -209,8 +212,6 @@ class Run:
             self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=recipe.ema_warmup)
         if recipe.compile:
             self.model.compile()
-        # clips are of one size, for which cuDNN may look for its fastest convolutions
-        torch.backends.cudnn.benchmark = self.accelerator.device.type == "cuda"
         optimizer = create_optimizer(self.model, recipe, self.world_size)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length, self.world_size)

@@ -110,6 +110,7 @@ _OPAQUE = """
     numpy.core.multiarray._reconstruct numpy.core.multiarray.scalar
     numpy._core.multiarray._reconstruct numpy._core.multiarray.scalar
     pathlib.Path pathlib.PosixPath pathlib.WindowsPath
+    pathlib._local.Path pathlib._local.PosixPath pathlib._local.WindowsPath
 """
 _MAPPINGS = """
     addict.addict.Dict collections.defaultdict fvcore.common.config.CfgNode mmcv.utils.config.ConfigDict
