@@ -298,7 +298,8 @@ def test_wrong_recipes_are_told(root, tmp_path, settings, error, message):
         {"layer_decay": 0.7, "warmup_epochs": 1, "clip_grad": 1.0, "smoothing": 0.1},
         {"repeats": 2, "grad_checkpointing": True, "cache": 40},
         {"balance": True, "optimizer": "momentum", "schedule": "multistep", "schedule_args": {"decay_milestones": [1]}},
-        {"precision": "bf16", "views": (2, 1)},
+        # PyTorch on a CPU gets gradients of depthwise convolutions of two frames wrong in bfloat16 (seen in 2.13 and 2.14)
+        {"precision": "bf16", "views": (2, 1), "num_frames": 4},
         {"loss": "class_balanced_focal", "mixup": 0.0, "cutmix": 0.0, "loss_args": {"beta": 0.9, "gamma": 1.0}},
         {"augment": {"area": [0.5, 1.0], "rand_augment": [2, 9], "erasing": 0.25}, "schedule": "constant"},
     ],
