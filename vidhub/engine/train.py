@@ -205,8 +205,11 @@ class Run:
         if self.sharded and recipe.ema_decay:
             raise InputError("no moving average is kept of weights that FSDP shards: set ema_decay=0.")
         self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
-        # FSDP shards weights along their first axis and takes none that are laid out otherwise
-        self.model = (model if self.sharded else _channels_last(model)).to(self.accelerator.device)
+        device = self.accelerator.device
+        # FSDP shards weights along their first axis and takes none that are laid out otherwise; on a CPU in bfloat16,
+        # PyTorch (2.13, 2.14) gets gradients of depthwise convolutions wrong where clips are one frame shorter than kernels
+        plain = self.sharded or (device.type == "cpu" and recipe.precision == "bf16")
+        self.model = (model if plain else _channels_last(model)).to(device)
         self.ema = None
         if recipe.ema_decay:
             self.ema = ModelEmaV3(self.model, decay=recipe.ema_decay, use_warmup=recipe.ema_warmup)
