@@ -153,6 +153,7 @@ def test_class_folders(tmp_path, clip):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(clip)
     (tmp_path / "train" / "empty").mkdir()
+    (tmp_path / "runs" / "mine").mkdir(parents=True)  # results of training, no split
     data = create_dataset("folder", tmp_path, "train")
     assert data.classes == ("a", "b", "c", "empty")
     assert [(os.path.relpath(r.path, tmp_path), r.label) for r in data.records] == [
@@ -161,7 +162,7 @@ def test_class_folders(tmp_path, clip):
     ]
     assert len(data[0][0]) == 8
     assert create_dataset("folder", tmp_path, "val").labels == [2]
-    with pytest.raises(InputError, match="has no folder 'test'; it has train, val"):
+    with pytest.raises(InputError, match="has no folder 'test'; it has runs, train, val"):
         create_dataset("folder", tmp_path, "test")
 
 

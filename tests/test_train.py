@@ -238,7 +238,7 @@ def test_a_compiled_network_learns_the_same(root, tmp_path, monkeypatch):
 
 
 def test_bfloat16_on_a_cpu_repeats(root, tmp_path):
-    """In channels-last layout PyTorch would fill gradients of two-frame depthwise convolutions with what memory holds."""
+    """In channels-last layout PyTorch fills gradients of depthwise convolutions of two frames with what memory holds."""
     one, other = (train(root, tmp_path / name, epochs=1, precision="bf16") for name in ("one", "other"))
     assert same(weights(one.folder / "last"), weights(other.folder / "last"))
 

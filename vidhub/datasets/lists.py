@@ -165,6 +165,9 @@ def _joined(folder: str | Path, name: str) -> str:
 # ------------------------------------------------------------------------------------------------------- class folders
 
 
+_SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
+
+
 def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
     """``root/SPLIT/CLASS/VIDEO`` or ``root/CLASS/VIDEO``: videos, or folders of frame images; also inside an archive.
 
@@ -183,7 +186,8 @@ def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
     if split in top or top & {"train", "training"}:
         if split not in top:
             raise InputError(f"{str(root)!r} has no folder {split!r}; it has {', '.join(sorted(top))}.")
-        classes = tuple(sorted({folder[1] for folder in folders if len(folder) > 1}))  # of all splits
+        # of all splits; results that lie beside them are none
+        classes = tuple(sorted({f[1] for f in folders if len(f) > 1 and f[0] in {split, *_SPLIT_NAMES}}))
         paths = [path for path in paths if path[0] == split and len(path) > 2]
         names = [path[1] for path in paths]
     else:

@@ -206,8 +206,8 @@ class Run:
             raise InputError("no moving average is kept of weights that FSDP shards: set ema_decay=0.")
         self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
         device = self.accelerator.device
-        # FSDP shards weights along their first axis and takes none that are laid out otherwise; on a CPU in bfloat16,
-        # PyTorch (2.13, 2.14) gets gradients of depthwise convolutions wrong where clips are one frame shorter than kernels
+        # FSDP shards weights along their first axis and takes none that are laid out otherwise; in bfloat16 on a CPU,
+        # PyTorch (2.13, 2.14) gets gradients of depthwise convolutions wrong if clips are one frame shorter than kernels
         plain = self.sharded or (device.type == "cpu" and recipe.precision == "bf16")
         self.model = (model if plain else _channels_last(model)).to(device)
         self.ema = None
