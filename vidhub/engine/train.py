@@ -207,7 +207,7 @@ class Run:
         self.whole = copy.deepcopy(model) if self.sharded else None  # to gather the shards in
         device = self.accelerator.device
         # FSDP shards weights along their first axis and takes none that are laid out otherwise; in bfloat16 on a CPU,
-        # PyTorch (2.13, 2.14) gets gradients of depthwise convolutions wrong if clips are one frame shorter than kernels
+        # PyTorch (2.13, 2.14) gets gradients of depthwise convolutions wrong if clips are a frame shorter than kernels
         plain = self.sharded or (device.type == "cpu" and recipe.precision == "bf16")
         self.model = (model if plain else _channels_last(model)).to(device)
         self.ema = None
