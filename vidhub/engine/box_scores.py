@@ -33,6 +33,7 @@ from .detection import FasterRCNN, PersonDetector, has_boxes, open_boxes, person
 from .evaluate import ScoreStore, fingerprint
 from .predict import checked_dtype, pick_device
 from .processes import gather_scores, join_processes
+from .scoring import usual_batch_size
 
 _MIN_SCORE = 0.002  # actions of a box that are less likely do not count as found
 _WITH = {
@@ -67,7 +68,7 @@ def evaluate_boxes(
     as_mmaction2: bool = False,
     bank: Callable[..., Tensor] | str | Path | None = None,
     out: str | Path | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     workers: int = 2,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -84,7 +85,7 @@ def evaluate_boxes(
         as_mmaction2: count as MMAction2's published scores do, see :func:`measure_boxes`, and take its clips.
         bank: the folder of a feature bank, or see ``BoxDataset``, for a network with a memory.
         out: folder for scores and metrics; a run that was interrupted goes on where it stopped.
-        batch_size: clips that go through the network at once.
+        batch_size: clips that go through the network at once; None: 8, or 1 on a CPU, where that is fastest.
         workers, device, dtype, progress, options: see ``evaluate``.
 
     Raises:
@@ -110,6 +111,7 @@ def evaluate_boxes(
         )
     _check_names(tuple(getattr(model, "labels", None) or ()), data.classes)
     model.to(device)
+    batch_size = batch_size or usual_batch_size(device)
     detector = FasterRCNN(device=device) if detector is True else detector or None
     persons = "detected" if detector else "annotated" if data.records[0].proposals is None else "proposals"
 

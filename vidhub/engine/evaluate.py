@@ -33,7 +33,7 @@ from .localization import has_segments, measure_localizer
 from .predict import checked_dtype, pick_device
 from .processes import gather_scores, join_processes
 from .report import WorstClip, write_report
-from .scoring import group_views, score_videos
+from .scoring import group_views, score_videos, usual_batch_size
 
 _SAVE_EVERY = 50  # videos
 
@@ -102,7 +102,7 @@ def evaluate(
     views: int | Literal["one", "test"] | tuple[int, int] = "test",
     out: str | Path | None = None,
     match_labels: bool = False,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     workers: int = 2,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -125,7 +125,7 @@ def evaluate(
             goes on where it stopped.
         match_labels: where model and data set name the same classes in another order, or the data set has only some of
             the model's, bring the scores into the data set's order; otherwise that is an error.
-        batch_size: views that go through the network at once.
+        batch_size: views that go through the network at once; None: 8, or 1 on a CPU, where that is fastest.
         workers: processes that decode; 0: none.
         device, dtype: see ``predict``.
         detector, as_mmaction2, bank: of data sets with boxes, see ``engine.box_scores.evaluate_boxes``.
@@ -177,7 +177,9 @@ def evaluate(
     todo = [i for i in range(len(data)) if i not in done][rank::world_size]
     show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
     for index, scores in tqdm(
-        score_dataset(model, data, todo, batch_size=batch_size, dtype=dtype, workers=workers),
+        score_dataset(
+            model, data, todo, batch_size=batch_size or usual_batch_size(device), dtype=dtype, workers=workers
+        ),
         total=len(todo),
         unit="video",
         disable=not show,

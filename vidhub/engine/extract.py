@@ -30,6 +30,7 @@ from ..weights.files import weights_digest
 from ..weights.types import DataConfig
 from .predict import check_counts, checked_dtype, open_reader, pick_device
 from .processes import wait_for_all
+from .scoring import usual_batch_size
 
 _SETTINGS = "extract.json"  # in the folder of the features: how they were made
 
@@ -49,7 +50,7 @@ def extract_video(
     source: str | Path | VideoReader,
     *,
     every: int = 16,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     dtype: torch.dtype | None = None,
 ) -> VideoFeatures:
     """Features of a video by a sliding window: the network's own clips, one around the middle of every step.
@@ -58,17 +59,19 @@ def extract_video(
         model: a recognition network on pictures or optical flow; what it would classify are the features.
         source: a video, a folder of frame images or, for networks on optical flow, of flow pictures; or a reader.
         every: frames of a step; the video is divided into as many equal steps as come nearest to that.
-        batch_size: clips that go through the network at once.
+        batch_size: clips that go through the network at once; None: 8, or 1 on a CPU, where that is fastest.
 
     Raises:
         InputError: the network is none that looks at pictures or flow, or a number is below 1.
         VideoError: the video cannot be read.
     """
+    device = next(model.parameters()).device
+    batch_size = usual_batch_size(device) if batch_size is None else batch_size
     check_counts(every=every, batch_size=batch_size)
     config = _clip_config(model)
     transform = create_transform(config, views=1)
     reader = open_reader(source, transform) if isinstance(source, (str, Path)) else source
-    device, listed = next(model.parameters()).device, reader.num_frames
+    listed = reader.num_frames
     # between stacks of flows lies one picture more than there are flows
     num_frames = listed + (transform.stack if transform.modality == "flow" else 0)
     fps = reader.fps or 30.0
@@ -127,7 +130,7 @@ def extract(
     *,
     every: int = 16,
     format: Literal["npy", "h5"] = "npy",
-    batch_size: int = 8,
+    batch_size: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
     progress: bool | None = None,
@@ -149,7 +152,7 @@ def extract(
     Raises:
         InputError: no videos, two of the same name, a number below 1, or ``out`` holds features made otherwise.
     """
-    check_counts(every=every, batch_size=batch_size)
+    check_counts(every=every, **({} if batch_size is None else {"batch_size": batch_size}))
     precision = checked_dtype(dtype) or torch.float32
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     files = _videos_of(videos)

@@ -45,6 +45,7 @@ from .postprocess import Segments, bmn_proposals, point_segments, to_segments
 from .predict import check_counts, pick_device
 from .processes import gather_scores, join_processes
 from .recipe import read_recipe
+from .scoring import usual_batch_size
 from .segment_losses import assign_points, bmn_loss, point_loss, tem_loss
 from .two_stage import bsn_segments, open_tem, proposal_loss
 
@@ -365,7 +366,7 @@ def predict_segments(
     topk: int = 20,
     min_score: float = 0.0,
     device: str | torch.device | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
 ) -> SegmentPrediction:
     """Find what happens when in a long video.
 
@@ -379,11 +380,13 @@ def predict_segments(
     Raises:
         InputError: it is not known which network takes the features, SSN is given no proposals, or a number is wrong.
     """
-    check_counts(topk=topk, batch_size=batch_size)
+    check_counts(topk=topk)
     if duration is not None and not (duration > 0 and math.isfinite(duration)):
         raise InputError(f"duration must be a number of seconds above 0, not {duration!r}.")
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     device, source = pick_device(device, model), str(source)
+    batch_size = usual_batch_size(device) if batch_size is None else batch_size
+    check_counts(batch_size=batch_size)
     model.to(device).eval()
     if isinstance(model, SSN):
         if proposals is None:

@@ -28,7 +28,7 @@ from ..transforms.poses import SkeletonTransform
 from ..weights import tables
 from ..weights.types import DataConfig, DetectionConfig, SegmentConfig
 from .poses import KeypointRCNN, PoseEstimator, as_poses
-from .scoring import Loaded, group_views, score_videos
+from .scoring import Loaded, group_views, score_videos, usual_batch_size
 
 _AHEAD = 2  # videos that are decoded while the network is busy
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -59,7 +59,7 @@ def predict(
     views: int | Literal["one", "test"] | tuple[int, int] | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     progress: bool | None = None,
     labels: Sequence[str] | None = None,
     errors: Literal["raise", "return"] = "raise",
@@ -82,7 +82,7 @@ def predict(
         device: where to run; the model moves there and stays. None: where it is if that is no CPU, else the first GPU
             if there is one.
         dtype: "float16" or "bfloat16" (or these torch dtypes) for mixed precision; None: as the model is.
-        batch_size: views that go through the network at once.
+        batch_size: views that go through the network at once; None: 8, or 1 on a CPU, where that is fastest.
         progress: show a bar on stderr; None: for several videos, if stderr is a terminal.
         labels: class names that replace the model's, ``model.num_classes`` of them.
         poses: finds skeletons in frames: uint8 (n, 3, H, W) -> a ``Persons`` for each of them; None: ``KeypointRCNN``.
@@ -101,8 +101,9 @@ def predict(
         FileNotFoundError, VideoError: a video is missing or cannot be read, or shows nobody where skeletons are needed.
         UnknownNameError, WeightsError: see ``create_model``.
     """
-    check_counts(topk=topk, batch_size=batch_size)
     dtype, device = checked_dtype(dtype), pick_device(device, model)
+    batch_size = usual_batch_size(device) if batch_size is None else batch_size
+    check_counts(topk=topk, batch_size=batch_size)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
     if isinstance(getattr(model, "data_config", None), DetectionConfig):

@@ -246,7 +246,7 @@ def resize(video: torch.Tensor, size: Size, mode: Mode = "bilinear") -> torch.Te
     frames = video.reshape(-1, *video.shape[-3:])
     out = frames.new_empty(*frames.shape[:-2], height, width)
     for source, target in zip(frames.split(1), out.split(1), strict=True):  # a whole clip as float32 is large and slow
-        target.copy_(_resize(source, height, width, mode))
+        target.copy_(_resize(source.contiguous(), height, width, mode))
     return out.reshape(*video.shape[:-2], height, width)
 
 
@@ -274,13 +274,14 @@ def to_float(video: torch.Tensor) -> torch.Tensor:
 
 
 def normalize(
-    video: torch.Tensor, mean: Sequence[float], std: Sequence[float], *, channel_dim: int = -3
+    video: torch.Tensor, mean: Sequence[float], std: Sequence[float], *, channel_dim: int = -3, inplace: bool = False
 ) -> torch.Tensor:
     """(video - mean) / std for every channel; float.
 
     Args:
         mean, std: one number a channel, in the video's own units.
         channel_dim: -3 for (..., C, H, W), -4 for (..., C, T, H, W).
+        inplace: write into ``video``, where it is float.
 
     Raises:
         InputError: there are not as many numbers as channels.
@@ -291,7 +292,7 @@ def normalize(
     dtype = video.dtype if video.is_floating_point() else torch.float32
     shape = (channels,) + (1,) * (-channel_dim - 1)
     mean, std = (torch.tensor(tuple(v), dtype=dtype, device=video.device).reshape(shape) for v in (mean, std))
-    return (video - mean).div_(std)
+    return (video.sub_(mean) if inplace and video.is_floating_point() else video - mean).div_(std)
 
 
 def color_jitter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -59,13 +60,18 @@ def eval_views(
     frames = resize(frames, resize_to)
     if clips is None:
         clips = torch.arange(len(frames))[None]
-    views = None
-    for i, clip in enumerate(clips.to(frames.device)):
-        for j, part in enumerate(_crops(frames[clip], crop_size, num_crops)):
-            view = normalize(to_float(part.transpose(0, 1)), mean, std, channel_dim=-4)
-            if views is None:
-                views = view.new_empty(len(clips), num_crops, *view.shape)
-            views[i, j] = view
+    views, of_frame = None, defaultdict(list)
+    for clip, numbers in enumerate(clips.tolist()):
+        for time, number in enumerate(numbers):
+            of_frame[number].append((clip, time))
+    for number, frame in enumerate(frames):  # one at a time: whole clips as float32 leave the cache with every step
+        crops = _crops(frame[None], crop_size, num_crops)[:, 0].contiguous()
+        crops = normalize(to_float(crops), mean, std, inplace=frames.dtype == torch.uint8)
+        if views is None:
+            size = crops.shape
+            views = crops.new_empty(len(clips), num_crops, size[1], clips.shape[1], *size[2:])
+        for clip, time in of_frame[number]:
+            views[clip, :, :, time] = crops
     return views.flatten(0, 1)
 
 
@@ -107,10 +113,11 @@ def train_clip(
         clip = color_jitter(clip, *jitter, generator=generator)
     if augment is not None:
         clip = rand_augment(clip, *augment, generator=generator)
-    clip = normalize(to_float(clip.transpose(0, 1)), mean, std, channel_dim=-4)
+    fresh = clip.dtype == torch.uint8  # and float then a copy
+    clip = normalize(to_float(clip.transpose(0, 1).contiguous()), mean, std, channel_dim=-4, inplace=fresh)
     if erases:
         clip = random_erasing(clip, generator=generator)
-    return clip.contiguous()
+    return clip
 
 
 def _crops(clip: torch.Tensor, size: Size, num_crops: int) -> torch.Tensor:
