@@ -47,21 +47,14 @@ def measure(python: str, videos: list[str], rounds: int = 9) -> list[Row]:
         weights = f"{folder}/weights.pth"
         peer.run("prepare", config=CONFIG, path=weights)
         model = vidhub.create_model("tsm_r50", checkpoint_path=weights)
-        fast = vidhub.optimize(model, torch.zeros(1, 3, 8, 224, 224))
-        what = f"predict {len(videos)} videos, TSM"
-        few = max(1, min(rounds, 300 // len(videos)))
-        rows.append(
-            compare(
-                what,
-                "MMAction2",
-                lambda: vidhub.predict(fast, videos, progress=False),
-                lambda: peer.run("predict", paths=videos)[0],
-                few,
-            )
-        )
-        ours = [p.indices[0] for p in vidhub.predict(fast, videos, progress=False)]
-        same = np.mean(np.array(ours) == peer.run("predict", paths=videos)[1])
-        print(f"{'':40} the same class for {100 * same:.0f} % of the videos")
+        for dtype in (torch.float32, torch.bfloat16):
+            fast = vidhub.optimize(model, torch.zeros(1, 3, 8, 224, 224), dtype=dtype)
+            predict = partial(vidhub.predict, fast, videos, progress=False)
+            what = f"predict {len(videos)} videos, TSM, {str(dtype).removeprefix('torch.')}"
+            few = max(1, min(rounds, 100 // len(videos)))
+            rows.append(compare(what, "MMAction2", predict, lambda: peer.run("predict", paths=videos)[0], few))
+            same = np.mean(np.array([p.indices[0] for p in predict()]) == peer.run("predict", paths=videos)[1])
+            print(f"{'':40} the same class for {100 * same:.0f} % of the videos")
     return rows
 
 
