@@ -6,14 +6,14 @@ Outputs are compared. The others run in float32 on a CPU; on a GPU in mixed prec
     python benchmarks/networks.py --mmaction2 PATH/bin/python --device cuda --dtype bfloat16 --batch 8 \
         --form fast compiled --of forward training
 
-How far a network is from the least that it could take is told beside: each convolution and product at the speed of a
-large product of matrices, or on a GPU of a large copy for what it reads and writes, if that takes longer; the rest at
-no cost.
+On a GPU also how far a network is from the least that it could take: each convolution and product at the speed of a
+large product of matrices, or of a large copy for what it reads and writes, if that takes longer; the rest at no cost.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -165,7 +165,7 @@ def _compare_forward(
     peer: Peer, case: Case, model: torch.nn.Module, x: torch.Tensor, rounds: int, way: Way, file: str
 ) -> Row:
     dtype = getattr(torch, way.dtype)
-    least = _floor(model.eval(), x, dtype)
+    least = _floor(model.eval(), x, dtype) if way.device == "cuda" else math.nan
     if way.form != "plain":
         model = vidhub.optimize(model, x, dtype=dtype, compile=way.form == "compiled")
     model.eval()
@@ -182,7 +182,8 @@ def _compare_forward(
     output = (output[0] if isinstance(output, tuple) else output).cpu()
     error = (output - theirs).square().mean().sqrt() / theirs.square().mean().sqrt()
     row = row._replace(floor=least)
-    print(f"{'':40} outputs differ by {error:.1e} of their rms; {row.ours / least:.1f} x the least", flush=True)
+    text = f"outputs differ by {error:.1e} of their rms"
+    print(f"{'':40} {text}{'' if math.isnan(least) else f'; {row.ours / least:.1f} x the least'}", flush=True)
     return row
 
 
@@ -206,13 +207,10 @@ def _compare_training(peer: Peer, case: Case, model: torch.nn.Module, x: torch.T
 
 
 def _floor(model: torch.nn.Module, x: torch.Tensor, dtype: torch.dtype) -> float:
-    """The least milliseconds that a forward pass could take, see above."""
+    """The least milliseconds that a forward pass could take on a GPU, see above."""
     with torch.no_grad(), _Costs() as costs:
         model(x)
-    per_second = _speed(x.device, dtype)
-    if x.device.type == "cpu":  # whose caches hold what a layer reads and writes
-        return 1000 * sum(flops for flops, _ in costs.layers) / per_second
-    per_element = _speed_of_copies(x.device) / dtype.itemsize
+    per_second, per_element = _speed(x.device, dtype), _speed_of_copies(x.device) / dtype.itemsize
     return 1000 * sum(max(flops / per_second, elements / per_element) for flops, elements in costs.layers)
 
 
@@ -236,7 +234,7 @@ class _Costs(TorchDispatchMode):
 @cache
 def _speed(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of a large product of matrices."""
-    size = 8192 if device.type == "cuda" else 1024
+    size = 8192
     a = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _least_seconds(device, lambda: a @ a)
 

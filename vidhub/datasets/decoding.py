@@ -85,9 +85,10 @@ def decode(stream: Any, packets: Iterator[av.Packet], errors: list[Exception]) -
 
 
 def to_rgb(reformatter: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """(height, width, 3) uint8, scaled to ``size``."""
+    """(height, width, 3) uint8, scaled to ``size``: a view of FFmpeg's own memory, whose rows may lie apart."""
     height, width = size
-    return reformatter.reformat(frame, width=width, height=height, format="rgb24", **_ON_ONE_CORE).to_ndarray()
+    plane = reformatter.reformat(frame, width=width, height=height, format="rgb24", **_ON_ONE_CORE).planes[0]
+    return np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)[:, : 3 * width].reshape(height, width, 3)
 
 
 class Turn(NamedTuple):
@@ -120,11 +121,11 @@ class Turn(NamedTuple):
         return (size[1], size[0]) if self.swap else size
 
     def upright(self, picture: np.ndarray) -> np.ndarray:
-        """A stored picture (H, W, 3), turned."""
+        """A stored picture (H, W, 3), turned: a view of it."""
         if self.swap:
             picture = picture.transpose(1, 0, 2)
         if self.mirror_x:
             picture = picture[:, ::-1]
         if self.mirror_y:
             picture = picture[::-1]
-        return np.ascontiguousarray(picture)
+        return picture

@@ -46,7 +46,7 @@ def live_frames(source: Any, fps: float | None = None) -> Iterator[tuple[float, 
             if seconds + 0.5 / rate < due:
                 continue
             due = max(due, seconds) if fps is None else max(due + 1 / fps, seconds)
-            picture = turn.upright(to_rgb(reformatter, frame, (frame.height, frame.width)))
+            picture = turn.upright(to_rgb(reformatter, frame, (frame.height, frame.width))).copy()
             yield seconds, torch.from_numpy(picture).permute(2, 0, 1)
         if turn is None:
             raise VideoError(f"no frame of {name} can be decoded; the stream is damaged or empty.")
