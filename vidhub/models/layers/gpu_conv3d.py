@@ -62,7 +62,9 @@ if triton is not None:
         blocks: tl.constexpr = (out_w + COLUMNS - 1) // COLUMNS
         row = tl.program_id(0) // blocks
         column = tl.program_id(0) % blocks * COLUMNS + tl.arange(0, COLUMNS)
-        return row // out_h, row % out_h, column, tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+        # the row once for each column, with which it makes masks
+        rows = row % out_h + tl.zeros_like(column)
+        return row // out_h, rows, column, tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
 
     @triton.jit
     def _plain(
@@ -86,15 +88,15 @@ if triton is not None:
             total = first
             for i in tl.static_range(KT):
                 t = t0 * step_t + i - pad_t
-                for j in tl.static_range(KH):
-                    h = h0 * step_h + j - pad_h
-                    inside = (t >= 0) & (t < T) & (h >= 0) & (h < H)
-                    for k in tl.static_range(KW):
-                        w = column * step_w + k - pad_w
-                        mask = (inside & (w >= 0) & (w < W))[:, None] & known[None, :]
-                        value = tl.load(x + ((t * H + h) * W + w)[:, None] * C + c[None, :], mask=mask, other=0.0)
-                        tap = tl.load(weight + ((i * KH + j) * KW + k) * C + c, mask=known, other=0.0)
-                        total += value.to(tl.float32) * tap.to(tl.float32)[None, :]
+                if (t >= 0) & (t < T):
+                    for j in tl.static_range(KH):
+                        h = h0 * step_h + j - pad_h
+                        for k in tl.static_range(KW):
+                            w = column * step_w + k - pad_w
+                            mask = ((h >= 0) & (h < H) & (w >= 0) & (w < W))[:, None] & known[None, :]
+                            value = tl.load(x + ((t * H + h) * W + w)[:, None] * C + c[None, :], mask=mask, other=0.0)
+                            tap = tl.load(weight + ((i * KH + j) * KW + k) * C + c, mask=known, other=0.0)
+                            total += value.to(tl.float32) * tap.to(tl.float32)[None, :]
             place = ((t0 * out_h + h0) * out_w + column)[:, None] * C + c[None, :]
             tl.store(y + place, total.to(y.dtype.element_ty), mask=store)
 
@@ -121,18 +123,18 @@ if triton is not None:
             after = first
             for j in tl.static_range(KH):
                 h = h0 * step_h + j - pad_h
-                inside = (h >= 0) & (h < H)
                 for k in tl.static_range(KW):
                     w = column * step_w + k - pad_w
-                    mask = (inside & (w >= 0) & (w < W))[:, None] & known[None, :]
+                    mask = ((h >= 0) & (h < H) & (w >= 0) & (w < W))[:, None] & known[None, :]
                     value = tl.load(x + ((t * H + h) * W + w)[:, None] * C + c[None, :], mask=mask, other=0.0)
                     value = value.to(tl.float32)
                     taps = weight + (j * KW + k) * C + c
                     after += value * tl.load(taps, mask=known, other=0.0).to(tl.float32)[None, :]
                     now += value * tl.load(taps + KH * KW * C, mask=known, other=0.0).to(tl.float32)[None, :]
                     before += value * tl.load(taps + 2 * KH * KW * C, mask=known, other=0.0).to(tl.float32)[None, :]
-            place = (((t - 1) * out_h + h0) * out_w + column)[:, None] * C + c[None, :]
-            tl.store(y + place, before.to(y.dtype.element_ty), mask=store & (t > 0))
+            if t > 0:
+                place = (((t - 1) * out_h + h0) * out_w + column)[:, None] * C + c[None, :]
+                tl.store(y + place, before.to(y.dtype.element_ty), mask=store)
             before, now = now, after
         place = (((T - 1) * out_h + h0) * out_w + column)[:, None] * C + c[None, :]
         tl.store(y + place, before.to(y.dtype.element_ty), mask=store)
