@@ -31,9 +31,8 @@ from ..transforms import functional as F
 from .bank import FeatureBank
 from .detection import FasterRCNN, PersonDetector, has_boxes, open_boxes, persons_in, score_clips
 from .evaluate import ScoreStore, fingerprint
-from .predict import checked_dtype, pick_device
+from .predict import checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
-from .scoring import usual_batch_size
 
 _MIN_SCORE = 0.002  # actions of a box that are less likely do not count as found
 _WITH = {
@@ -111,7 +110,7 @@ def evaluate_boxes(
         )
     _check_names(tuple(getattr(model, "labels", None) or ()), data.classes)
     model.to(device)
-    batch_size = batch_size or usual_batch_size(device)
+    batch_size = checked_batch_size(batch_size, device)
     detector = FasterRCNN(device=device) if detector is True else detector or None
     persons = "detected" if detector else "annotated" if data.records[0].proposals is None else "proposals"
 

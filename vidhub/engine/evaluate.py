@@ -30,10 +30,10 @@ from ..transforms.factory import create_transform
 from ..weights.files import weights_digest
 from .detection import has_boxes
 from .localization import has_segments, measure_localizer
-from .predict import checked_dtype, pick_device
+from .predict import checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
 from .report import WorstClip, write_report
-from .scoring import group_views, score_videos, usual_batch_size
+from .scoring import group_views, score_videos
 
 _SAVE_EVERY = 50  # videos
 
@@ -169,6 +169,7 @@ def evaluate(
     columns = label_columns(model, dataset, match_labels)
     data = dataset.with_transform(create_transform(model.data_config, views=views))
     model.to(device)
+    batch_size = checked_batch_size(batch_size, device)
 
     store = ScoreStore(Path(out), fingerprint(model, data, views), rank) if out else None
     done = store.read() if store else {}
@@ -177,9 +178,7 @@ def evaluate(
     todo = [i for i in range(len(data)) if i not in done][rank::world_size]
     show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
     for index, scores in tqdm(
-        score_dataset(
-            model, data, todo, batch_size=batch_size or usual_batch_size(device), dtype=dtype, workers=workers
-        ),
+        score_dataset(model, data, todo, batch_size=batch_size, dtype=dtype, workers=workers),
         total=len(todo),
         unit="video",
         disable=not show,

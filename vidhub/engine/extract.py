@@ -28,9 +28,8 @@ from ..models.ssn import SSN
 from ..transforms.factory import create_transform
 from ..weights.files import weights_digest
 from ..weights.types import DataConfig
-from .predict import check_counts, checked_dtype, open_reader, pick_device
+from .predict import check_counts, checked_batch_size, checked_dtype, open_reader, pick_device
 from .processes import wait_for_all
-from .scoring import usual_batch_size
 
 _SETTINGS = "extract.json"  # in the folder of the features: how they were made
 
@@ -66,8 +65,8 @@ def extract_video(
         VideoError: the video cannot be read.
     """
     device = next(model.parameters()).device
-    batch_size = usual_batch_size(device) if batch_size is None else batch_size
-    check_counts(every=every, batch_size=batch_size)
+    batch_size = checked_batch_size(batch_size, device)
+    check_counts(every=every)
     config = _clip_config(model)
     transform = create_transform(config, views=1)
     reader = open_reader(source, transform) if isinstance(source, (str, Path)) else source
@@ -152,7 +151,7 @@ def extract(
     Raises:
         InputError: no videos, two of the same name, a number below 1, or ``out`` holds features made otherwise.
     """
-    check_counts(every=every, **({} if batch_size is None else {"batch_size": batch_size}))
+    check_counts(every=every)
     precision = checked_dtype(dtype) or torch.float32
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     files = _videos_of(videos)
@@ -163,6 +162,7 @@ def extract(
     if device is None and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     device = pick_device(device, model)
+    batch_size = checked_batch_size(batch_size, device)
     name = absolute_name(model) if isinstance(model, str) else _name_of(model)
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     model.eval().to(device)

@@ -42,10 +42,9 @@ from ..weights.types import SegmentConfig
 from . import ssn
 from .extract import extract_video
 from .postprocess import Segments, bmn_proposals, point_segments, to_segments
-from .predict import check_counts, pick_device
+from .predict import check_counts, checked_batch_size, pick_device
 from .processes import gather_scores, join_processes
 from .recipe import read_recipe
-from .scoring import usual_batch_size
 from .segment_losses import assign_points, bmn_loss, point_loss, tem_loss
 from .two_stage import bsn_segments, open_tem, proposal_loss
 
@@ -385,8 +384,7 @@ def predict_segments(
         raise InputError(f"duration must be a number of seconds above 0, not {duration!r}.")
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     device, source = pick_device(device, model), str(source)
-    batch_size = usual_batch_size(device) if batch_size is None else batch_size
-    check_counts(batch_size=batch_size)
+    batch_size = checked_batch_size(batch_size, device)
     model.to(device).eval()
     if isinstance(model, SSN):
         if proposals is None:

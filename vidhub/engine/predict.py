@@ -28,7 +28,7 @@ from ..transforms.poses import SkeletonTransform
 from ..weights import tables
 from ..weights.types import DataConfig, DetectionConfig, SegmentConfig
 from .poses import KeypointRCNN, PoseEstimator, as_poses
-from .scoring import Loaded, group_views, score_videos, usual_batch_size
+from .scoring import Loaded, group_views, score_videos
 
 _AHEAD = 2  # videos that are decoded while the network is busy
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -102,8 +102,8 @@ def predict(
         UnknownNameError, WeightsError: see ``create_model``.
     """
     dtype, device = checked_dtype(dtype), pick_device(device, model)
-    batch_size = usual_batch_size(device) if batch_size is None else batch_size
-    check_counts(topk=topk, batch_size=batch_size)
+    batch_size = checked_batch_size(batch_size, device)
+    check_counts(topk=topk)
     if not isinstance(model, nn.Module):
         model = create_model(tables.EMBEDDED if model is None else model, pretrained=True)
     if isinstance(getattr(model, "data_config", None), DetectionConfig):
@@ -171,6 +171,17 @@ def check_counts(**counts: Any) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise InputError(f"{name} must be a positive number, not {count!r}.")
+
+
+def checked_batch_size(batch_size: int | None, device: torch.device) -> int:
+    """Views at once; of None 8, or 1 on a CPU, which is slower with several, whose maps do not fit into its caches.
+
+    Raises:
+        InputError: it is no positive whole number.
+    """
+    batch_size = (1 if device.type == "cpu" else 8) if batch_size is None else batch_size
+    check_counts(batch_size=batch_size)
+    return batch_size
 
 
 def checked_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

@@ -14,11 +14,6 @@ from ..errors import VidhubError
 Loaded = tuple[Any, Tensor | Exception]  # a source and its views (V, C, T, H, W), or why there are none
 
 
-def usual_batch_size(device: torch.device) -> int:
-    """Views at once: a CPU is slower with several, whose maps do not fit into its caches."""
-    return 1 if device.type == "cpu" else 8
-
-
 def group_views(loaded: Iterable[Loaded], batch_size: int) -> Iterator[list[Loaded]]:
     """As many videos at a time as fill a batch with their views."""
     group, num_views = [], 0
