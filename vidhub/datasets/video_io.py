@@ -197,10 +197,7 @@ class VideoReader:
             raise InputError("this VideoReader is closed; open the video again.")
         ordered, places = np.unique(wanted, return_inverse=True)
         pixels = np.empty((len(wanted), *size, 3), np.uint8)
-        pictures = self._source.pictures(ordered.tolist(), size)
-        for picture, at in zip(pictures, _positions_of(places, len(ordered)), strict=True):
-            for place in at:
-                pixels[place] = picture
+        self._source.fill(pixels, ordered.tolist(), _positions_of(places, len(ordered)))
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
@@ -353,13 +350,14 @@ class _Images:
         self._load = load
         self._reformatter = VideoReformatter()
 
-    def pictures(self, positions: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """The frames at rising ``positions``, (H, W, 3) uint8."""
-        for image in map(self._load, positions):
-            if image.shape[:2] == size:
-                yield image if image.flags.writeable else image.copy()
-            else:
-                yield to_rgb(self._reformatter, av.VideoFrame.from_ndarray(image, format="rgb24"), size)
+    def fill(self, pixels: np.ndarray, positions: list[int], places: list[list[int]]) -> None:
+        """Write the frames at rising ``positions`` to their ``places`` in ``pixels``, (T, H, W, 3) uint8."""
+        size = pixels.shape[1:3]
+        for position, at in zip(positions, places, strict=True):
+            image = self._load(position)
+            if image.shape[:2] != size:
+                image = to_rgb(self._reformatter, av.VideoFrame.from_ndarray(image, format="rgb24"), size)
+            pixels[at] = image
 
     def close(self) -> None:
         self._load = None
@@ -409,6 +407,8 @@ class _File:
         self._threading = "AUTO"
         self._container = self._stream = None
         self._wanted, self._last_wanted = set(), -math.inf  # time stamps of the frames that are asked for
+        self._enough = math.inf  # no packet from this decoding time on is worth giving to the decoder
+        self._asked = False
         self._reformatter = VideoReformatter()
         try:
             if _is_empty(media):
@@ -424,18 +424,30 @@ class _File:
             self.close()
             raise
 
-    def pictures(self, positions: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """The frames at rising ``positions``, (H, W, 3) uint8; of others no more is decoded than these lean on."""
+    def fill(self, pixels: np.ndarray, positions: list[int], places: list[list[int]]) -> None:
+        """Write the frames at rising ``positions`` to their ``places`` in ``pixels``, (T, H, W, 3) uint8.
+
+        Of other frames no more is decoded than these lean on.
+        """
         known = bool(self._index.entries and positions)
         self._wanted = {self._index.pts[position] for position in positions} if known else set()
         self._last_wanted = max(self._wanted, default=-math.inf)
+        # Threads hold frames back until they get more packets, or hear that there are none. Most readers are asked
+        # once; those who ask again pay with a seek, and from then on are taken to go forward.
+        self._enough = self._last_wanted if known and not self._asked else math.inf
+        self._asked = True
         try:
-            for position in positions:
-                frame = self._frame(position)
-                yield self._turn.upright(to_rgb(self._reformatter, frame, self._turn.stored_size(size)))
+            for position, at in zip(positions, places, strict=True):
+                # no name holds on to a picture, so that the next one takes its memory, which is there to be written
+                pixels[at] = self._upright(self._frame(position), pixels.shape[1:3])
         except BaseException:
             self._forget_position()  # what comes next may have been passed over
             raise
+        if self._enough < math.inf:
+            self._forget_position()
+
+    def _upright(self, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        return self._turn.upright(to_rgb(self._reformatter, frame, self._turn.stored_size(size)))
 
     def recount(self, allow_seeking: bool = False) -> None:
         """Index the file by decoding it whole; with damage in it, or unless allowed, never seek again."""
@@ -496,6 +508,8 @@ class _File:
         """The packets; the decoder leaves out frames before the last wanted one that no other frame leans on."""
         codec, now = self._stream.codec_context, None
         for packet in packets:
+            if packet.dts is not None and packet.dts > self._enough:
+                return
             before_last = packet.pts is not None and packet.pts < self._last_wanted
             skip = "NONREF" if before_last and packet.pts not in self._wanted else "DEFAULT"
             if skip != now:

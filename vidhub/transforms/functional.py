@@ -232,11 +232,14 @@ def ten_crop(video: torch.Tensor, size: Size, *, flow: bool = False) -> torch.Te
     return torch.stack([view for plain in crops for view in (plain, flip(plain, flow=flow))])
 
 
-def resize(video: torch.Tensor, size: Size, mode: Mode = "bilinear") -> torch.Tensor:
+def resize(video: torch.Tensor, size: Size, mode: Mode = "bilinear", *, exact: bool = True) -> torch.Tensor:
     """Scale the picture to exactly ``size``; uint8 is rounded and clamped.
 
     OpenCV's conventions, with which published networks were trained and tested: pixel centres at halves, no
     antialiasing; "area" averages what a pixel covers and is for shrinking.
+
+    Args:
+        exact: False lets bilinear uint8 pixels be one off on a CPU, in a fifth of the time.
     """
     height, width = _pair(size)
     if height < 1 or width < 1:
@@ -246,7 +249,7 @@ def resize(video: torch.Tensor, size: Size, mode: Mode = "bilinear") -> torch.Te
     frames = video.reshape(-1, *video.shape[-3:])
     out = frames.new_empty(*frames.shape[:-2], height, width)
     for source, target in zip(frames.split(1), out.split(1), strict=True):  # a whole clip as float32 is large and slow
-        target.copy_(_resize(source.contiguous(), height, width, mode))
+        target.copy_(_resize(source, height, width, mode, exact))
     return out.reshape(*video.shape[:-2], height, width)
 
 
@@ -471,7 +474,11 @@ def _random_size(size: Size, area, ratio, generator) -> tuple[int, int] | None:
     return fitting_size(size, areas, ratios)
 
 
-def _resize(frames: torch.Tensor, height: int, width: int, mode: Mode) -> torch.Tensor:
+def _resize(frames: torch.Tensor, height: int, width: int, mode: Mode, exact: bool) -> torch.Tensor:
+    if mode == "bilinear" and not exact and frames.dtype == torch.uint8 and frames.device.type == "cpu":
+        frames = frames.contiguous(memory_format=torch.channels_last)  # for which torch has a routine in whole numbers
+        return F.interpolate(frames, (height, width), mode=mode, align_corners=False)
+    frames = frames.contiguous()
     if mode == "nearest":
         rows, columns = (
             torch.arange(new, device=frames.device) * old // new

@@ -105,7 +105,7 @@ def train_clip(
         InputError: mean and std do not fit the channels, or colour changes of other than 1 or 3 channels.
     """
     box = random_resized_box(tuple(frames.shape[-2:]), area=area, ratio=ratio, generator=generator)
-    clip = resize(crop(frames, box), crop_size)
+    clip = resize(crop(frames, box), crop_size, exact=False)
     flips, erases = uniform(2, generator) < (flip_prob, erase_prob)
     if flips:
         clip = flip(clip, flow=clip.shape[-3] % 2 == 0)
