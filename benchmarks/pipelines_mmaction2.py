@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,13 @@ TRAIN = [
 ]
 TEST = [*DECODE, {"type": "ThreeCrop", "crop_size": 256}, *FINISH]
 TEST[1] = {**DECODE[1], "num_clips": 10, "test_mode": True}
+
+
+def one_view(settings: Any) -> list[dict]:
+    """The pipeline of validation, or that of testing with the middle clip and crop alone."""
+    changes = {"SampleFrames": {"num_clips": 1}, "ThreeCrop": {"type": "CenterCrop", "crop_size": 224}}
+    steps = settings.get("val_pipeline", settings.test_pipeline)
+    return [{**step, **changes.get(step["type"], {})} for step in steps]
 
 
 def main() -> None:
@@ -55,11 +63,11 @@ def main() -> None:
         """An inferencer with one view a video, and its weights in a file."""
         torch.manual_seed(0)
         settings = Config.fromfile(configs / config)
-        settings.test_pipeline = settings.val_pipeline
-        settings.test_dataloader.dataset.pipeline = settings.val_pipeline
+        settings.test_pipeline = settings.test_dataloader.dataset.pipeline = one_view(settings)
         settings.model.backbone.pretrained = None
         model = MODELS.build(settings.model).eval()
-        torch.nn.init.normal_(model.cls_head.fc_cls.weight, std=0.3)  # or all scores would be much the same
+        classifier = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+        torch.nn.init.normal_(classifier.weight, std=0.3)  # or all scores would be much the same
         torch.save({"state_dict": model.state_dict()}, path)
         now["inferencer"] = ActionRecogInferencer(settings, path, device="cpu")
 

@@ -87,11 +87,14 @@ def test_every_frame_is_the_same_however_it_is_reached(collection, name):
 
 @pytest.mark.parametrize("name", ["h264.mp4", "h264_open_gop.mkv", "h265.mp4", "vp9_hidden.webm", "mjpeg_odd.avi"])
 def test_the_packets_tell_what_a_full_decode_tells(collection, name, monkeypatch):
-    quick = VideoReader(collection(name))
-    assert quick._source._index.entries
+    video_io._notes.cache_clear()
+    quick = VideoReader(collection(name))._source._index
+    assert quick.entries
     monkeypatch.setattr(video_io, "_index_of_packets", lambda container, stream: None)
-    counted = VideoReader(collection(name))
-    assert counted._source._index == quick._source._index
+    video_io._notes.cache_clear()
+    counted = VideoReader(collection(name))._source._index
+    assert list(counted.pts) == list(quick.pts)
+    assert counted.entries == quick.entries
 
 
 SHARED = ["h264_uneven.mp4", "h264_open_gop.mkv", "h264_trimmed_start.mp4", "h265_open_gop.mkv", "mpeg4_packed.avi"]
@@ -134,6 +137,39 @@ def test_frames_that_nothing_leans_on_are_left_out(collection, monkeypatch):
     assert len(steps) < 25
     # what was left out is there when it is asked for, before and after the frames of the last call
     assert numbers(reader.get_frames([26, 28, 29, 2])) == [26, 28, 29, 2]
+
+
+def test_nothing_beyond_the_last_frame_is_decoded_for_readers_that_ask_once(tmp_path, monkeypatch):
+    path = media.render(tmp_path / "clip.mp4", codec="libx264", options={"g": "40", "bf": "0"})
+    reader = VideoReader(path, threads=8)
+    sent = []
+    decode = video_io.decode
+    counted = lambda packets: (sent.append(packet) or packet for packet in packets)  # noqa: E731
+    monkeypatch.setattr(video_io, "decode", lambda stream, packets, errors: decode(stream, counted(packets), errors))
+    reader._source._forget_position()
+    assert numbers(reader.get_frames([10])) == [10]
+    assert len(sent) == 11
+    assert numbers(reader.get_frames([11, 12, 30])) == [11, 12, 30]
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4_packed.avi"])
+def test_a_file_is_indexed_once(collection, monkeypatch, name):
+    expected = media.plain_decode(collection(name))
+    with VideoReader(collection(name)) as first:
+        times = first.timestamps
+        first.timestamps[:] = 0  # a copy
+    for work in ("_index_of_packets", "Turn"):
+        monkeypatch.setattr(video_io, work, None)
+    with VideoReader(collection(name)) as second:
+        assert same(second.get_frames([30, 3]), expected, [30, 3])
+        assert np.array_equal(second.timestamps, times)
+        assert second.size == expected[0].shape[:2]
+
+
+def test_a_file_that_was_replaced_is_indexed_anew(clip):
+    assert VideoReader(clip).num_frames == 40
+    media.render(clip, codec="mpeg4", frames=12)
+    assert VideoReader(clip).num_frames == 12
 
 
 def test_a_seek_that_lands_wrong_ends_in_a_straight_decode(collection):
@@ -407,6 +443,12 @@ def test_list_of_images(tmp_path):
         VideoReader([])
     with pytest.raises(VideoError, match=r"none\.png"):
         VideoReader([tmp_path / "none.png"])
+
+
+def test_pictures_of_16_bits_keep_their_shades(tmp_path):
+    shades = np.array([[0, 257 * 100, 65535]], np.uint16)
+    Image.fromarray(shades).save(tmp_path / "depth.png")
+    assert VideoReader([tmp_path / "depth.png"]).get_frames([0])[0, :, 0].tolist() == [[0, 100, 255]] * 3
 
 
 @pytest.mark.parametrize("source", [3, None, ("a.mp4",)])

@@ -1,13 +1,15 @@
 """Video in, frames out: whatever the source, frame ``i`` is the ``i``-th frame in display order.
 
-A file is indexed once, when it is opened. Where the container tells the truth (one packet, one frame, with its own
-time stamp) the index comes from the packets alone, undecoded; everywhere else it comes from one full decode. Reading
-starts at the closest key frame that saves work, frames that nobody asked for and no other frame leans on are left out,
-and every decoded frame must carry the time stamp that the index has for it. The first that does not sends the reader
-back to plain decoding from the start.
+A file is indexed once, when a process first opens it. Where the container tells the truth (one packet, one frame, with
+its own time stamp) the index comes from the packets alone, undecoded; everywhere else it comes from one full decode.
+Reading starts at the closest key frame that saves work, frames that nobody asked for and no other frame leans on are
+left out, and every decoded frame must carry the time stamp that the index has for it. The first that does not sends the
+reader back to plain decoding from the start.
 """
 
+import array
 import bisect
+import functools
 import http.client
 import io
 import itertools
@@ -97,12 +99,12 @@ class VideoReader:
 
         Evenly spaced at ``fps`` where the file has no usable time stamps.
         """
-        return self._source.timestamps
+        return self._source.timestamps.copy()  # readers of one file share it
 
     @property
     def duration(self) -> float:
         """Seconds from the first frame to the end of the last, which is shown for ``1 / fps``."""
-        return float(self.timestamps[-1]) + 1 / self.fps
+        return float(self._source.timestamps[-1]) + 1 / self.fps
 
     @property
     def size(self) -> tuple[int, int]:
@@ -318,7 +320,10 @@ def _read_image(path: "str | os.PathLike | Callable[[], BinaryIO]") -> np.ndarra
 
     try:
         with Image.open(path() if callable(path) else path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+            return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise VideoError(f"cannot read frame image {str(path)!r}; replace or remove it.") from error
 
@@ -381,7 +386,7 @@ class _Entry(NamedTuple):
 class _Index(NamedTuple):
     """The frames of a file in display order; without ``entries`` they are counted from the start, whatever ``pts``."""
 
-    pts: list[int | None]
+    pts: Sequence[int | None]
     entries: list[_Entry]
 
     def entry(self, position: int) -> _Entry | None:
@@ -396,8 +401,16 @@ class _Index(NamedTuple):
         return self.entries[found] if is_entry else None
 
 
+@functools.lru_cache(maxsize=512)
+def _notes(path: str, size: int, changed: int) -> dict[str, Any]:
+    """What a reader finds out about a file, for the next: a movie is not to be read whole for every clip of it."""
+    return {}
+
+
 class _File:
     """Frames decoded from a file or stream; remembers where it stands, so that going forward costs no seek."""
+
+    _NOTED = ("_index", "num_frames", "fps", "timestamps", "_turn", "rotation", "size", "_threading")
 
     def __init__(self, media: str | BinaryIO, name: str, threads: int, owned: bool = False):
         self.name = name
@@ -413,13 +426,17 @@ class _File:
         try:
             if _is_empty(media):
                 raise VideoError(f"{name} is empty; give a video file.")
+            self._notes = _notes_on(media)
+            vars(self).update(self._notes)
             self._rewind()
-            index = _index_of_packets(self._container, self._stream)
-            if index is None:
-                self.recount(allow_seeking=True)
-            else:
-                self._use(index)
-            self._look_at_first_frame()
+            if not self._notes:
+                index = _index_of_packets(self._container, self._stream)
+                if index is None:
+                    self.recount(allow_seeking=True)
+                else:
+                    self._use(index)
+                self._look_at_first_frame()
+                self._notes.update((name, vars(self)[name]) for name in self._NOTED)
         except BaseException:
             self.close()
             raise
@@ -460,6 +477,7 @@ class _File:
         if not index.pts:
             raise VideoError(f"no frame of {self.name} can be decoded; the file is damaged or not a video.")
         self._use(index if allow_seeking and not damaged else index._replace(entries=[]))
+        self._notes.clear()
 
     def close(self) -> None:
         self._shut()
@@ -579,6 +597,15 @@ def _threads_for(codec: Any) -> int:
     return min(2 * (os.cpu_count() or 1), _MOST_THREADS) if heavy else 1
 
 
+def _notes_on(media: str | BinaryIO) -> dict[str, Any]:
+    """What is known of the file, to be added to; nothing of what is no file."""
+    if not isinstance(media, str) or not media.startswith("file:"):
+        return {}
+    path = media.removeprefix("file:")
+    found = os.stat(path)
+    return _notes(path, found.st_size, found.st_mtime_ns)
+
+
 def _is_empty(media: str | BinaryIO) -> bool:
     if isinstance(media, str):
         return media.startswith("file:") and os.path.getsize(media.removeprefix("file:")) == 0
@@ -593,7 +620,7 @@ def _noting_keys(packets: Iterator[av.Packet], keys: list[tuple[int, int]]) -> I
         yield packet
 
 
-def _entries(pts: list[int | None], keys: list[tuple[int, int]]) -> list[_Entry]:
+def _entries(pts: Sequence[int | None], keys: list[tuple[int, int]]) -> list[_Entry]:
     """The places where decoding may start; none where time stamps do not single out each frame in order."""
     if None in pts or any(b <= a for a, b in itertools.pairwise(pts)):
         return []
@@ -617,10 +644,11 @@ def _index_of_packets(container: av.container.InputContainer, stream: Any) -> _I
     starts_with_key = bool(keys) and keys[0][0] == pts[0] == min(pts)
     if not starts_with_key or len(set(pts)) < len(pts):
         return None
-    return _Index(sorted(pts), _entries(sorted(pts), keys))
+    pts = array.array("q", sorted(pts))  # a fifth of a list's memory
+    return _Index(pts, _entries(pts, keys))
 
 
-def _clock(pts: list[int | None], stream: Any) -> tuple[float, np.ndarray]:
+def _clock(pts: Sequence[int | None], stream: Any) -> tuple[float, np.ndarray]:
     """Frames a second, and the time of each frame in seconds from the first."""
     nominal = float(stream.average_rate or stream.guessed_rate or 0)
     if None in pts or any(b < a for a, b in itertools.pairwise(pts)):
