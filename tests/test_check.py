@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from media import render, spoil
@@ -69,6 +71,17 @@ def test_a_decoder_that_crashes_is_blamed_on_its_video(folder, monkeypatch):
         ("text.mp4", "the decoder crashes on it")
     ]
     assert report.frames == 4
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    render(tmp_path / "a.mp4", frames=2)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from vidhub.datasets.check import VideoRecord, check_videos\n"
+        f"check_videos([VideoRecord({str(tmp_path / 'a.mp4')!r})], workers=1, progress=False)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert "under if __name__ == '__main__'" in done.stderr.splitlines()[-1]
 
 
 def test_lists_are_merged(tmp_path):

@@ -51,6 +51,9 @@ def check_videos(
         workers: processes; None: one per core.
         full: decode every frame; False: the first and the last one.
         progress: show a bar.
+
+    Raises:
+        InputError: the processes cannot start.
     """
     records = list({record.name: record for record in records}.values())
     reasons: dict[str, str] = {}
@@ -91,13 +94,12 @@ def read_bad_files(path: str | Path) -> dict[str, str]:
 
 def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterator[tuple[VideoRecord, int | str]]:
     """(record, number of decoded frames or what is wrong), as they are done."""
-    context = get_context("spawn")  # forked processes would share the state of the decoders
     waiting, suspects = list(reversed(records)), []
     while waiting or suspects:
         # after a crash the videos that were being decoded are tried again, one at a time, to find the one to blame
         alone = bool(suspects)
         queue, size = (suspects, 1) if alone else (waiting, workers)
-        pool = ProcessPoolExecutor(size, mp_context=context)
+        pool = _started(size)
         running: dict[Future, VideoRecord] = {}
         try:
             while queue or running:
@@ -117,6 +119,18 @@ def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterat
                 suspects = list(running.values())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _started(workers: int) -> ProcessPoolExecutor:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # forked ones would share the decoders' state
+    try:
+        pool.submit(os.getpid).result()  # or a pool that cannot even start would be blamed on the first video
+    except BrokenProcessPool:
+        raise InputError(
+            "the processes that decode cannot start: in a script, call this under if __name__ == '__main__':, since "
+            "each of them imports the script."
+        ) from None
+    return pool
 
 
 def _decode(record: VideoRecord, full: bool) -> int | str:
