@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import os
+import runpy
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from media import draw, read_number, render
 from PIL import Image
 
+from vidhub.datasets import archives
 from vidhub.datasets.archives import list_members, open_member
 from vidhub.datasets.catalog import create_dataset
 from vidhub.datasets.dataset import VideoDataset, open_video
@@ -232,6 +234,19 @@ def test_damaged_archives_are_told(tmp_path, clip):
         list_members(tmp_path / "text.zip")
     with pytest.raises(VideoError, match="compressed as a whole"):
         list_members(pack(tmp_path / "a.tgz", {"1.mp4": clip}))
+
+
+def test_archives_do_not_need_forking(monkeypatch):
+    monkeypatch.delattr(os, "register_at_fork")  # as on Windows
+    assert runpy.run_module("vidhub.datasets.archives")["list_members"]
+
+
+def test_tables_of_contents_are_read_once_however_many_there_are(tmp_path, monkeypatch):
+    paths = [pack(tmp_path / f"{i}.tar", {"a.cls": b"1"}) for i in range(300)]
+    for path in paths:
+        list_members(path)
+    monkeypatch.delattr(archives.tarfile, "open")
+    assert all(list_members(path) == ["a.cls"] for path in paths)
 
 
 def test_shards(tmp_path, clip):
