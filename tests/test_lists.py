@@ -236,6 +236,7 @@ def test_damaged_archives_are_told(tmp_path, clip):
         list_members(pack(tmp_path / "a.tgz", {"1.mp4": clip}))
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 def test_archives_do_not_need_forking(monkeypatch):
     monkeypatch.delattr(os, "register_at_fork")  # as on Windows
     assert runpy.run_module("vidhub.datasets.archives")["list_members"]

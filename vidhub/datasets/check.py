@@ -14,8 +14,7 @@ from tqdm.auto import tqdm
 
 from .._files import write_whole
 from ..errors import InputError, in_one_line
-from .audio_io import AudioReader
-from .dataset import open_video
+from .dataset import open_sound, open_video
 from .lists import SOUND_SUFFIXES
 from .records import VideoRecord
 
@@ -29,12 +28,13 @@ class CheckReport:
 
     checked: int  # videos
     frames: int  # decoded in all; sound has none
-    bad: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), in the order of the records
+    bad: list[tuple[str, str]] = field(default_factory=list)  # (name, reason), in the order of the records
     problems: list[str] = field(default_factory=list)  # of the annotation, with their lines
+    good: list[str] = field(default_factory=list)  # names of the others, where all of them was decoded
 
     def __str__(self) -> str:
         lines = [f"{self.checked} videos checked, {self.frames} frames decoded: {len(self.bad)} bad"]
-        lines += [f"  {path}: {reason}" for path, reason in self.bad]
+        lines += [f"  {name}: {reason}" for name, reason in self.bad]
         if self.problems:
             lines += [f"{len(self.problems)} problems in the annotation", *(f"  {text}" for text in self.problems)]
         return "\n".join(lines)
@@ -61,25 +61,34 @@ def check_videos(
     with tqdm(total=len(records), unit="video", disable=not progress, desc="checking") as bar:
         for record, result in _results(records, max(1, workers or os.cpu_count() or 1), full):
             if isinstance(result, str):
-                reasons[record.path] = result
+                reasons[record.name] = result
             else:
                 frames += result
             bar.update()
             bar.set_postfix(bad=len(reasons))
-    order = dict.fromkeys(record.path for record in records if record.path in reasons)
-    return CheckReport(len(records), frames, [(path, reasons[path]) for path in order])
+    names = [record.name for record in records]
+    bad = [(name, reasons[name]) for name in names if name in reasons]
+    good = [name for name in names if full and name not in reasons]
+    return CheckReport(len(records), frames, bad, good=good)
 
 
 def write_bad_files(report: CheckReport, path: str | Path) -> None:
-    """Add the bad videos to the list ``path``: a line "path<TAB>reason" each. The file is replaced as a whole."""
+    """Add the bad videos to the list ``path``, a line "name<TAB>reason" each, and take out those found good.
+
+    Of a part of a video the name has its seconds, "a.mp4#t=1.5,3". Names are relative to the list's folder where they
+    are in it, so that both can be moved. The file is replaced as a whole.
+    """
     path = Path(path)
     listed = read_bad_files(path) if path.exists() else {}
-    listed |= dict(report.bad)
-    write_whole(path, "".join(f"{name}\t{reason}\n" for name, reason in listed.items()))
+    for name in report.good:
+        listed.pop(os.path.abspath(name), None)
+    listed |= {os.path.abspath(name): reason for name, reason in report.bad}
+    folder = os.path.join(os.path.abspath(path.parent), "")
+    write_whole(path, "".join(f"{name.removeprefix(folder)}\t{reason}\n" for name, reason in listed.items()))
 
 
 def read_bad_files(path: str | Path) -> dict[str, str]:
-    """The paths in a list of :func:`write_bad_files`, with the reasons; lines may hold a path alone.
+    """The names in a list of :func:`write_bad_files`, absolute, with the reasons; lines may hold a name alone.
 
     Raises:
         InputError: there is no such file.
@@ -89,7 +98,9 @@ def read_bad_files(path: str | Path) -> dict[str, str]:
     except OSError as error:
         raise InputError(f"cannot read the list of bad files {str(path)!r} ({error}).") from error
     # names may hold tabs, reasons do not
-    return dict((*line.rsplit("\t", 1), "")[:2] for line in lines if line)
+    rows = [(*line.rsplit("\t", 1), "")[:2] for line in lines if line]
+    folder = os.path.abspath(Path(path).parent)
+    return {os.path.normpath(os.path.join(folder, name)): reason for name, reason in rows}
 
 
 def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterator[tuple[VideoRecord, int | str]]:
@@ -136,7 +147,7 @@ def _started(workers: int) -> ProcessPoolExecutor:
 def _decode(record: VideoRecord, full: bool) -> int | str:
     try:
         if record.path.lower().endswith(SOUND_SUFFIXES):
-            with AudioReader(record.path) as sound:
+            with open_sound(record) as sound:
                 sound.waveform(_SAMPLE_RATE)
             return 0
         with open_video(record) as reader:

@@ -95,7 +95,7 @@ class VideoDataset(Dataset):
         if modality == "skeleton":
             raise InputError(f"{record.path!r} is a video, and this network takes skeletons: use a data set of those.")
         if modality == "audio":
-            return AudioReader(_source(record), start=record.start, end=record.end)
+            return open_sound(record)
         if modality == "flow" and has_stored_flow(record.path):
             return FlowReader(record.path, stack=self.transform.stack)
         if self._frames is None:
@@ -241,6 +241,16 @@ def open_video(record: VideoRecord) -> VideoReader | VideoPart:
     except VideoError as error:
         reader.close()
         raise VideoError(f"{record.path!r}: {error}") from None
+
+
+def open_sound(record: VideoRecord) -> AudioReader:
+    """A reader of the sound of the video, or of the part of it, that a record names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it cannot be read, or has no sound.
+    """
+    return AudioReader(_source(record), start=record.start, end=record.end)
 
 
 def _source(record: VideoRecord) -> Any:
