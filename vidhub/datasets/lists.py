@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InputError
 from .annotation_files import existing, read_csv, read_json, read_lines
@@ -141,7 +142,8 @@ def parse_list(root: Path, split: str, *, file: str = "{split}.txt", frames: boo
 
 def _rows(path: str | Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
     for number, line in read_lines(path):
-        yield f"{path}, line {number}", line.split(None if delimiter == " " else delimiter)
+        fields = line.split(None if delimiter == " " else delimiter)
+        yield f"{path}, line {number}", [field.strip() for field in fields]
 
 
 def _label(where: str, texts: list[str], multi_label: bool, num_classes: int | None) -> Label:
@@ -242,98 +244,136 @@ def _held_out(name: str, share: float) -> bool:
 
 # ------------------------------------------------------------------------------------------------------ CSV and JSON
 
-_COLUMNS = {
+_COLUMNS = {  # of several that are there the first
     "path": ("path", "file", "video", "filename", "video_path", "name"),
-    "label": ("label", "labels", "class", "category"),
+    "label": ("label", "labels", "class", "category", "action"),
     "split": ("split", "subset"),
     "start": ("start", "time_start", "start_time"),
     "end": ("end", "time_end", "end_time"),
 }
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
-def parse_table(
-    root: Path, split: str, *, kind: str, folder: str | Path | None = None, multi_label: bool = False
-) -> Parsed:
-    """Videos of a CSV or JSON file: ``root`` itself with a column "split", or ``root/SPLIT.csv``, ``.json``.
+class _Table(NamedTuple):
+    rows: list[tuple[str, dict[str, Any]]]  # where it is, and its cells by the keys of _COLUMNS
+    classes: tuple[str, ...] = ()
+    header: bool = True
+
+    def labels(self, several: bool) -> set[str]:
+        return {str(text) for _, row in self.rows for text in _texts(row.get("label"), several)}
+
+
+def parse_table(root: Path, split: str, *, kind: str, folder: str | Path = "", multi_label: bool = False) -> Parsed:
+    """Videos of a CSV or JSON file: ``root`` itself, maybe with a column "split", or ``root/SPLIT.csv``, ``.json``.
 
     A row has "path" and "label" (or "file", "video", "class", ...), and may have "split", "start" and "end" (seconds).
     A CSV file without such a header has two columns, path and label. A JSON file is a list of objects, or {"classes":
-    [names], "videos": [objects]}. Labels are numbers, or names, which are numbered in the order of the alphabet or of
-    ``classes.txt`` beside the file.
+    [names], "videos": [objects]}. Labels are numbers, or names, which are numbered in the order of ``classes.txt``
+    beside the file, or else of the alphabet: those of all files beside it together that are named after a split.
 
     Args:
+        split: "": all rows of a file.
         kind: "csv" or "json".
-        folder: paths are relative to it; None: the file's own.
+        folder: of the videos, relative to that of the file.
         multi_label: several labels, a list in JSON, or separated by | in CSV.
 
     Raises:
         InputError: a file is missing, or a row malformed; with its number.
     """
     base = root.parent if root.is_file() else root
-    files = [root] if root.is_file() else [existing(root / f"{split}.{kind}"), *sorted(root.glob(f"*.{kind}"))]
-    classes = _class_file(base)
-    tables = {}
-    for path in dict.fromkeys(files):  # all of them, since classes are numbered over all
-        rows, named = _csv_rows(path) if kind == "csv" else _json_rows(path)
-        tables[path] = rows
-        classes = classes or named
-    texts = {str(t) for rows in tables.values() for _, row in rows for t in _texts(row.get("label"), multi_label)}
-    if not classes and not all(text.isdecimal() for text in texts):
-        classes = tuple(sorted(texts))
+    path = root if root.is_file() else existing(root / f"{split}.{kind}")
+    read = _csv_table if kind == "csv" else _json_table
+    table = read(path)
+    classes = _class_file(base) or table.classes
+    if not classes:
+        tables = [table, *_other_tables(path, table, read)]
+        texts = {text for each in tables for text in each.labels(multi_label)}
+        classes = next((each.classes for each in tables if each.classes), ())
+        if not classes and not all(_NUMBER.fullmatch(text) for text in texts):
+            classes = tuple(sorted(texts))
     index = {name: i for i, name in enumerate(classes)}
-    folder = base if folder is None else folder
     records = []
-    for where, row in tables[files[0]]:
+    for where, row in table.rows:
         if not row.get("path"):
             raise InputError(f"{where}: the path of the video is missing.")
-        if str(row.get("split") or split) != split:
+        if split and str(row.get("split") or split) != split:
             continue
         labels = [_class_index(where, text, index) for text in _texts(row.get("label"), multi_label)]
         if len(labels) > 1 and not multi_label:
             raise InputError(f"{where}: {len(labels)} labels where one is expected; pass multi_label=True for several.")
         label = tuple(labels) if multi_label else (labels[0] if labels else None)
         start, end = (_seconds(where, row.get(key)) for key in ("start", "end"))
-        records.append(VideoRecord(_joined(folder, str(row["path"])), label, start, end))
+        records.append(VideoRecord(_joined(base / folder, str(row["path"])), label, start, end))
     if not records:
-        raise InputError(f"{files[0]} has no video of the split {split!r}.")
+        raise InputError(f"{path} has no video of the split {split!r}.")
     return Parsed(records, classes)
 
 
-def _csv_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
+def _other_tables(path: Path, table: _Table, read: Callable[[Path], _Table]) -> Iterator[_Table]:
+    """The files of the other splits; none beside a file that is not named after one."""
+    for other in sorted(path.parent.glob(f"*{path.suffix}")):
+        if other == path or not (_is_of_a_split(path.stem) and _is_of_a_split(other.stem)):
+            continue
+        try:
+            found = read(other)
+        except InputError:  # told when it is read for itself; if it is of another kind, never
+            continue
+        if found.header or not table.header:  # without a column of paths it is something else
+            yield found
+
+
+def _is_of_a_split(name: str) -> bool:
+    """Whether one of the usual names of splits is a word of it, as in "fold1_train"."""
+    return not set(_SPLIT_NAMES).isdisjoint(re.split(r"[^a-z]+", name.lower()))
+
+
+def _csv_table(path: Path) -> _Table:
     rows = read_csv(path)
     if not rows:
         raise InputError(f"{path} is empty.")
-    header = [_column(cell) for cell in rows[0][1]]
-    if "path" in header:
-        rows = rows[1:]
-    else:
-        header = ["path", "label"]
+    names = rows[0][1]
+    columns = _columns(path, names)
+    header = "path" in columns
+    if not header:
+        names, columns = names[:2], {"path": 0, "label": 1}
     found = []
-    for number, row in rows:
-        if len(row) < min(len(header), 2):
-            raise InputError(f"{path}, line {number}: expected {len(header)} columns, not {len(row)}.")
-        found.append((f"{path}, line {number}", {k: v.strip() for k, v in zip(header, row, strict=False) if k}))
-    return found, ()
+    for number, row in rows[header:]:
+        if len(row) < min(len(names), 2):
+            raise InputError(f"{path}, line {number}: expected {len(names)} columns, not {len(row)}.")
+        found.append((f"{path}, line {number}", {k: row[i].strip() for k, i in columns.items() if i < len(row)}))
+    return _Table(found, header=header)
 
 
-def _json_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
+def _json_table(path: Path) -> _Table:
     content = read_json(path)
     classes = tuple(content.get("classes", ())) if isinstance(content, dict) else ()
     items = content.get("videos") if isinstance(content, dict) else content
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InputError(f'{path} must hold a list of {{"path": ..., "label": ...}}, or these as "videos".')
-    return [
-        (f"{path}, entry {number}", {_column(k): v for k, v in item.items()}) for number, item in enumerate(items, 1)
-    ], classes
+    names = list(dict.fromkeys(name for item in items for name in item))
+    columns = _columns(path, names)
+    rows = [{key: item.get(names[i]) for key, i in columns.items()} for item in items]
+    return _Table([(f"{path}, entry {number}", row) for number, row in enumerate(rows, 1)], classes)
 
 
-def _column(name: str) -> str:
-    name = name.strip().lower()
-    return next((key for key, names in _COLUMNS.items() if name in names), "")
+def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Which column is what.
+
+    Raises:
+        InputError: there is one of paths, but which is that of labels cannot be said.
+    """
+    names = [name.strip().lower() for name in names]
+    known = {key: [name for name in synonyms if name in names] for key, synonyms in _COLUMNS.items()}
+    others = [name for name in names if name and not any(name in found for found in known.values())]
+    if known["path"] and not known["label"] and others:
+        raise InputError(
+            f"{path} has a column of paths, but none of labels: call it 'label', or leave out {' and '.join(others)}."
+        )
+    return {key: names.index(found[0]) for key, found in known.items() if found}
 
 
 def _texts(label: Any, multi_label: bool) -> list[Any]:
-    if label is None or label == "":
+    if label is None or label == "" or label != label:  # NaN, as pandas writes what is missing
         return []
     if isinstance(label, list):
         return label
@@ -341,18 +381,23 @@ def _texts(label: Any, multi_label: bool) -> list[Any]:
 
 
 def _class_index(where: str, label: Any, index: dict[str, int]) -> int:
-    if str(label) in index:
-        return index[str(label)]
-    if str(label).isdecimal() and (not index or int(label) < len(index)):
-        return int(label)
-    raise InputError(f"{where}: {label!r} is none of the {len(index)} classes.")
+    text = str(label)
+    if text in index:
+        return index[text]
+    number = float(text) if _NUMBER.fullmatch(text) else -1.0
+    if number >= 0 and number.is_integer() and (not index or number < len(index)):
+        return int(number)
+    if index:
+        raise InputError(f"{where}: {label!r} is none of the {len(index)} classes.")
+    raise InputError(f"{where}: labels that are numbers must be whole and from 0, not {label!r}; empty where unknown.")
 
 
 def _seconds(where: str, value: Any) -> float | None:
     try:
-        return None if value in (None, "") else float(value)
+        seconds = math.nan if value in (None, "") else float(value)
     except (TypeError, ValueError):
         raise InputError(f"{where}: start and end must be seconds, not {value!r}.") from None
+    return None if math.isnan(seconds) else seconds
 
 
 def _class_file(folder: Path) -> tuple[str, ...]:
@@ -375,17 +420,26 @@ def parse_shards(root: Path, split: str) -> Parsed:
     ``KEY.txt`` (a number or a name) or ``KEY.json`` ({"label": number or name}).
 
     Names are numbered in the order of the alphabet over the shards of all splits, or as in ``classes.txt``.
-    ``root`` is a tar file, a pattern such as ``shard-{000..012}.tar``, or a folder: then its ``SPLIT/*.tar``, or
-    ``SPLIT*.tar``. The tables of contents are read once; samples are then taken from any place.
+    ``root`` is a folder, of which ``SPLIT/*.tar`` or ``SPLIT*.tar`` are read; or a tar file, or a pattern such as
+    ``train-{000..012}.tar``, whose other splits are looked for beside it by their names. The tables of contents are
+    read once; samples are then taken from any place.
 
     Raises:
         InputError: there are no shards, or a sample has no video or a label that cannot be read.
     """
-    samples = _samples(_shards(root, split))
-    classes = _class_file(root) if root.is_dir() else ()
+    shards = _shards(root, split)
+    samples, folder = _samples(shards), root
+    if not root.is_dir():
+        folder = root.parent.parent if root.parent.name in _SPLIT_NAMES else root.parent
+    classes = _class_file(folder)
     if not classes and any(isinstance(label, str) for _, label in samples):
+
+        def counts(path: Path) -> bool:  # what lies beside a file may be anything
+            return root.is_dir() or _is_of_a_split(os.path.relpath(path, folder))
+
         # names are numbered over the shards of all splits, or train and val would differ
-        every = _samples(sorted(map(str, root.rglob("*.tar")))) if root.is_dir() else samples
+        others = {str(path) for path in folder.rglob("*.tar") if counts(path)} if counts(root) else set()
+        every = samples + _samples(sorted(others - set(shards)))
         classes = tuple(sorted({label for _, label in every if isinstance(label, str)}))
     index = {name: i for i, name in enumerate(classes)}
     if unknown := [label for _, label in samples if isinstance(label, str) and label not in index]:
@@ -435,7 +489,7 @@ def _shard_label(shard: str, key: str, parts: dict[str, str]) -> Label | str:
             if not all(isinstance(part, int) for part in label):
                 raise InputError(f"{shard}: several labels of {key + suffix!r} must be numbers, not {label!r}.")
             return tuple(label)
-        return int(label) if str(label).isdecimal() else str(label)
+        return _class_index(f"{shard}: {key + suffix!r}", label, {}) if _NUMBER.fullmatch(str(label)) else str(label)
     return None
 
 
