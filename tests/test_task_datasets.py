@@ -283,7 +283,7 @@ def test_audio_lists_take_several_labels_and_names_with_blanks(tmp_path):
     path = write(tmp_path / "a.txt", "x.npy 250 3 1\n\ny.npy 10 0\n")
     assert [r.label for r in read_audio_list(path, multi_label=True)] == [(3, 1), (0,)]
     path = write(tmp_path / "b.txt", "a b.wav, 5, 2\n")
-    (record,) = read_audio_list(path, separator=",", folder="sound")
+    (record,) = read_audio_list(path, delimiter=",", folder="sound")
     assert (record.path, record.num_frames, record.label) == (str(Path("sound", "a b.wav")), 5, 2)
 
 

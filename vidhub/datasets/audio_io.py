@@ -1,10 +1,10 @@
-"""The sound of videos and sound files."""
+"""The sound of videos and sound files, and stored spectrograms of it."""
 
 from __future__ import annotations
 
 import os
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -91,3 +91,33 @@ class AudioReader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class StoredSpectrogram:
+    """The log-mel spectrogram in an ``.npy`` file, as MMAction2's lists of sound features have them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it holds something else.
+    """
+
+    def __init__(self, src: str | os.PathLike | BinaryIO):
+        name = os.fspath(src) if isinstance(src, (str, os.PathLike)) else getattr(src, "name", "the given file")
+        try:
+            values = np.load(src, allow_pickle=False)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"there is no file {name!r}.") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise VideoError(f"{name!r} is no NumPy file of numbers ({in_one_line(error)}).") from error
+        if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "iuf":
+            found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "several arrays"
+            raise VideoError(f"{name!r} must hold a spectrogram (rows, mel bands), and holds {found}.")
+        if not np.isfinite(values).all():
+            raise VideoError(f"the spectrogram in {name!r} holds NaN or infinity: make it again.")
+        self.spectrogram = torch.from_numpy(values.astype(np.float32))
+
+    def __enter__(self) -> StoredSpectrogram:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass

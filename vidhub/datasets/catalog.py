@@ -18,6 +18,7 @@ from .info import DatasetInfo
 from .records import BoxesRecord, PoseRecord, VideoRecord
 
 _MODULES = ("recognition", "lists", "localization", "proposals", "detection", "skeleton", "audio")
+_OF_VIDEOS = ("recognition", "skeleton", "audio")  # tasks that give a label to a video
 _IN_A_LINE = re.compile(r", (line|item) \d")  # in what readers say of files that are there
 BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
 
@@ -61,7 +62,7 @@ def create_dataset(
         options: of the data set's parse function.
 
     Returns:
-        A ``VideoDataset`` for recognition, of videos or skeletons, else a ``RecordDataset``.
+        A ``VideoDataset`` for recognition, of videos, sounds or skeletons, else a ``RecordDataset``.
 
     Raises:
         UnknownNameError: no such data set or split.
@@ -83,7 +84,7 @@ def create_dataset(
     if listed and (bad_files is not True or Path(listed).exists()):
         bad = set(read_bad_files(listed))
         records = [record for record in records if bad.isdisjoint(_names(record))]
-    if (records and isinstance(records[0], (VideoRecord, PoseRecord))) or info.task in ("recognition", "skeleton"):
+    if info.task in _OF_VIDEOS or (records and isinstance(records[0], (VideoRecord, PoseRecord))):
         return VideoDataset(records, transform, classes=classes, categories=parsed.categories)
     return RecordDataset(records, transform, classes=classes, protocol=parsed.protocol)
 

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from .._files import write_whole
 from ..errors import InputError, in_one_line
+from .audio_io import AudioReader
 from .dataset import open_sound, open_video
 from .lists import SOUND_SUFFIXES
 from .records import VideoRecord
@@ -146,9 +147,10 @@ def _started(workers: int) -> ProcessPoolExecutor:
 
 def _decode(record: VideoRecord, full: bool) -> int | str:
     try:
-        if record.path.lower().endswith(SOUND_SUFFIXES):
+        if record.path.lower().endswith((*SOUND_SUFFIXES, ".npy")):
             with open_sound(record) as sound:
-                sound.waveform(_SAMPLE_RATE)
+                if isinstance(sound, AudioReader):  # spectrograms are read when they are opened
+                    sound.waveform(_SAMPLE_RATE)
             return 0
         with open_video(record) as reader:
             total = reader.num_frames

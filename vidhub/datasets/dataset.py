@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from ..errors import InputError, VideoError
 from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
-from .audio_io import AudioReader
+from .audio_io import AudioReader, StoredSpectrogram
 from .flow import FlowReader, has_stored_flow
 from .records import BoxProtocol, Label, PoseRecord, VideoRecord
 from .skeleton import load_keypoints
@@ -84,7 +84,7 @@ class VideoDataset(Dataset):
             path = getattr(record, "path", record.name)
             raise VideoError(str(error) if path in str(error) else f"{path!r}: {error}") from None
 
-    def open(self, index: int) -> VideoReader | VideoPart | AudioReader | FlowReader:
+    def open(self, index: int) -> VideoReader | VideoPart | AudioReader | StoredSpectrogram | FlowReader:
         """A reader of video ``index``, or of its sound or optical flow where the transform takes that.
 
         Skeletons are read here: a context that gives the record.
@@ -243,13 +243,17 @@ def open_video(record: VideoRecord) -> VideoReader | VideoPart:
         raise VideoError(f"{record.path!r}: {error}") from None
 
 
-def open_sound(record: VideoRecord) -> AudioReader:
+def open_sound(record: VideoRecord) -> AudioReader | StoredSpectrogram:
     """A reader of the sound of the video, or of the part of it, that a record names.
 
     Raises:
         FileNotFoundError: there is no such file.
-        VideoError: it cannot be read, or has no sound.
+        VideoError: it cannot be read, or has no sound; or a part of a stored spectrogram is asked for.
     """
+    if record.path.lower().endswith(".npy"):
+        if record.start is not None or record.end is not None:
+            raise VideoError(f"{record.path!r} is a stored spectrogram, of which parts cannot be had by seconds.")
+        return StoredSpectrogram(_source(record))
     return AudioReader(_source(record), start=record.start, end=record.end)
 
 

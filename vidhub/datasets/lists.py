@@ -61,7 +61,7 @@ def read_video_list(
         InputError: the file is missing, or a line has too many labels or one that is no class; with its number.
     """
     records = []
-    for where, (name, *labels) in _rows(path, delimiter):
+    for where, (name, *labels) in split_lines(path, delimiter):
         label = _label(where, labels, multi_label, num_classes)
         records.append(VideoRecord(_joined(folder, name), label))
     return records
@@ -90,7 +90,7 @@ def read_frame_list(
         InputError: the file is missing or a line malformed; with its number.
     """
     records = []
-    for where, (name, *rest) in _rows(path, delimiter):
+    for where, (name, *rest) in split_lines(path, delimiter):
         numbers = 2 if with_offset else 1
         if len(rest) < numbers or not all(number.isdecimal() for number in rest[:numbers]):
             wanted = "folder, offset, frames and labels" if with_offset else "folder, frames and labels"
@@ -132,15 +132,21 @@ def read_tag_list(
     return records
 
 
-def parse_list(root: Path, split: str, *, file: str = "{split}.txt", frames: bool = False, **options: Any) -> Parsed:
-    """:func:`read_video_list` or :func:`read_frame_list` of ``root/file``; names come from ``root/classes.txt``."""
-    classes = _class_file(root)
+def parse_list(
+    root: Path, split: str, *, annotation: str = "{split}.txt", frames: bool = False, **options: Any
+) -> Parsed:
+    """:func:`read_video_list` or :func:`read_frame_list` of ``annotation`` under ``root``, with "{split}" filled in.
+
+    The names of classes come from ``root/classes.txt``.
+    """
+    classes = read_classes(root)
     reader = read_frame_list if frames else read_video_list
     options = {"num_classes": len(classes) or None, **options}
-    return Parsed(reader(root / file.format(split=split), root, **options), classes)
+    return Parsed(reader(root / annotation.format(split=split), root, **options), classes)
 
 
-def _rows(path: str | Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+def split_lines(path: str | Path, delimiter: str = " ") -> Iterator[tuple[str, list[str]]]:
+    """("file, line n", fields without blanks around them) of every line that is not empty."""
     for number, line in read_lines(path):
         fields = line.split(None if delimiter == " " else delimiter)
         yield f"{path}, line {number}", [field.strip() for field in fields]
@@ -284,7 +290,7 @@ def parse_table(root: Path, split: str, *, kind: str, folder: str | Path = "", m
     path = root if root.is_file() else existing(root / f"{split}.{kind}")
     read = _csv_table if kind == "csv" else _json_table
     table = read(path)
-    classes = _class_file(base) or table.classes
+    classes = read_classes(base) or table.classes
     if not classes:
         tables = [table, *_other_tables(path, table, read)]
         texts = {text for each in tables for text in each.labels(multi_label)}
@@ -400,7 +406,8 @@ def _seconds(where: str, value: Any) -> float | None:
     return None if math.isnan(seconds) else seconds
 
 
-def _class_file(folder: Path) -> tuple[str, ...]:
+def read_classes(folder: Path) -> tuple[str, ...]:
+    """The names of classes in its ``classes.txt``, one a line; () without such a file."""
     path = folder / "classes.txt"
     return tuple(line for _, line in read_lines(path)) if path.is_file() else ()
 
@@ -431,7 +438,7 @@ def parse_shards(root: Path, split: str) -> Parsed:
     samples, folder = _samples(shards), root
     if not root.is_dir():
         folder = root.parent.parent if root.parent.name in _SPLIT_NAMES else root.parent
-    classes = _class_file(folder)
+    classes = read_classes(folder)
     if not classes and any(isinstance(label, str) for _, label in samples):
 
         def counts(path: Path) -> bool:  # what lies beside a file may be anything

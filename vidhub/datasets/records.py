@@ -13,9 +13,10 @@ Label = int | tuple[int, ...] | dict[str, tuple[int, ...]] | None
 
 @dataclass(frozen=True, slots=True)
 class VideoRecord:
-    """A video, a part of one, or a picture, with its label.
+    """A video, a part of one, a picture or a sound, with its label.
 
-    ``path`` is a video file, an image, a folder of frame images, or ``ARCHIVE::MEMBER`` inside a zip or tar file.
+    ``path`` is a video or sound file, an image, a folder of frame images, a stored spectrogram (``.npy``), or
+    ``ARCHIVE::MEMBER`` inside a zip or tar file.
     """
 
     path: str
@@ -33,15 +34,6 @@ class VideoRecord:
         if self.start is None and self.end is None:
             return self.path
         return f"{self.path}#t={self.start or 0:g}" + ("" if self.end is None else f",{self.end:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class AudioRecord:
-    """A sound file or stored spectrogram that goes with a video of ``num_frames`` frames."""
-
-    path: str
-    label: Label
-    num_frames: int
 
 
 @dataclass(frozen=True, slots=True)
