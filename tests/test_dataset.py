@@ -1,6 +1,8 @@
 """Records as a data set: clips, targets, parts of videos, caching, joining, and the catalogue."""
 
+import multiprocessing.reduction
 from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ from vidhub.datasets.catalog import create_dataset, dataset_info, list_datasets,
 from vidhub.datasets.dataset import (
     RecordDataset,
     VideoDataset,
+    _FrameStore,
     class_balanced_weights,
     join_datasets,
     open_video,
 )
-from vidhub.datasets.records import VideoRecord
+from vidhub.datasets.records import PoseRecord, VideoRecord
 from vidhub.datasets.video_io import VideoReader
 from vidhub.errors import InputError, UnknownNameError, VideoError
 from vidhub.transforms.functional import resize
@@ -132,6 +135,22 @@ def test_cached_videos_are_decoded_once_and_unreadable_ones_left_out(video, tmp_
     assert label == 1
     with data.open(0) as reader:
         assert reader.fps == 25
+
+
+def test_cached_videos_reach_loader_workers_in_few_tensors(video, monkeypatch):
+    data = VideoDataset([VideoRecord(video, start=i / 25, end=(i + 5) / 25) for i in range(20)])
+    monkeypatch.setattr(_FrameStore, "BLOCK", 8 * 5 * 3 * 24 * 32)
+    data.cache(24)
+    assert [numbers(frames) for frames, _ in data] == [list(range(i, i + 5)) for i in range(20)]
+    handed_over = []
+    monkeypatch.setattr(multiprocessing.reduction, "DupFd", handed_over.append)
+    ForkingPickler.dumps(data)
+    assert len(handed_over) == 3
+
+
+def test_skeletons_are_not_cached():
+    with pytest.raises(InputError, match="these are skeletons"):
+        VideoDataset([PoseRecord("x", 0, 3, np.ones((1, 3, 17, 2)))]).cache(64)
 
 
 def test_joined_data_sets_share_classes_of_the_same_name(video):

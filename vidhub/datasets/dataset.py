@@ -61,7 +61,7 @@ class VideoDataset(Dataset):
         self.classes = tuple(classes)
         self.categories = dict(categories or {})
         self.num_classes = num_classes or len(self.classes) or sum(self.categories.values())
-        self._frames: list[tuple[Tensor, float]] | None = None  # of every video, once cached
+        self._cached: _FrameStore | None = None  # the frames of every video
         for record in self.records:
             _check_label(record, self.num_classes, self.categories)
 
@@ -98,10 +98,10 @@ class VideoDataset(Dataset):
             return open_sound(record)
         if modality == "flow" and has_stored_flow(record.path):
             return FlowReader(record.path, stack=self.transform.stack)
-        if self._frames is None:
+        if self._cached is None:
             reader = open_video(record)
         else:
-            frames, fps = self._frames[index]
+            frames, fps = self._cached[index]
             reader = VideoReader(frames, fps=fps)
         return FlowReader(reader, stack=self.transform.stack) if modality == "flow" else reader
 
@@ -131,24 +131,58 @@ class VideoDataset(Dataset):
         A data set that is cached already stays as it is.
 
         Raises:
-            InputError: its transform takes sound.
+            InputError: its transform takes sound, or it holds skeletons.
         """
         if getattr(self.transform, "modality", "video") == "audio":
             raise InputError("only pictures can be cached, and this network takes sound: set cache to 0.")
-        if self._frames is not None:
+        if any(isinstance(record, PoseRecord) for record in self.records):
+            raise InputError("only pictures can be cached, and these are skeletons: set cache to 0.")
+        if self._cached is not None:
             return
-        kept, self._frames = [], []
+        kept, store = [], _FrameStore()
         for record in tqdm(self.records, desc="decoding", unit="video"):
             try:
                 with open_video(record) as reader:
                     # the transforms' own resize: networks notice another one
                     size = fit_size(reader.size, short=min(short_side, *reader.size))
                     frames = [resize(frames, size) for frames in _in_pieces(reader)]
-                    self._frames.append((torch.cat(frames), reader.fps))
+                    store.append(torch.cat(frames), reader.fps)
                     kept.append(record)
             except (VideoError, OSError) as error:
                 tqdm.write(f"left out: {error}")
-        self.records = kept
+        store.close()
+        self.records, self._cached = kept, store
+
+
+class _FrameStore:
+    """Frames of many videos in few tensors, since each of these costs a spawned loader worker a file descriptor."""
+
+    BLOCK = 1 << 28  # bytes of a tensor, unless a single video has more
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []  # uint8, flat
+        self._places: list[tuple[int, int, torch.Size, float]] = []  # of each video: block, first byte, shape, fps
+        self._pending: list[Tensor] = []  # of the next block
+
+    def append(self, frames: Tensor, fps: float) -> None:
+        """Add a video: uint8 (T, 3, H, W)."""
+        frames, used = frames.permute(0, 2, 3, 1), sum(map(len, self._pending))  # as readers give them out
+        if used + frames.numel() > self.BLOCK:
+            self.close()
+            used = 0
+        self._places.append((len(self._blocks), used, frames.shape, fps))
+        self._pending.append(frames.flatten())
+
+    def close(self) -> None:
+        """Put what is pending into a block."""
+        if self._pending:
+            self._blocks.append(torch.cat(self._pending))
+            self._pending = []
+
+    def __getitem__(self, index: int) -> tuple[Tensor, float]:
+        """Frames, uint8 (T, H, W, 3), and how many there are a second."""
+        block, start, shape, fps = self._places[index]
+        return self._blocks[block][start : start + shape.numel()].view(shape), fps
 
 
 class RecordDataset(Dataset):
