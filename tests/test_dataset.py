@@ -108,6 +108,8 @@ def test_labels_by_category_leave_out_what_is_not_annotated(video):
     [
         (2, {"num_classes": 2}),
         (-1, {"num_classes": 2}),
+        (-1, {}),
+        (np.int64(3), {"num_classes": 2}),
         ((0, 5), {"num_classes": 5}),
         ({"a": (1,)}, {"categories": {"a": 1}}),
     ],
@@ -115,6 +117,25 @@ def test_labels_by_category_leave_out_what_is_not_annotated(video):
 def test_labels_out_of_range_are_told(label, options):
     with pytest.raises(InputError, match=r"'v\.mp4'"):
         VideoDataset([VideoRecord("v.mp4", label)], **options)
+
+
+def test_labels_of_numpy_are_numbers():
+    assert class_balanced_weights(VideoDataset([VideoRecord("a", np.int64(1)), VideoRecord("b", 1)])) == [0.5, 0.5]
+
+
+def test_several_labels_need_the_number_of_classes(tmp_path):
+    (tmp_path / "train.txt").write_text("a.mp4 0 2\n")
+    with pytest.raises(InputError, match=r"a\.mp4' has several labels, and how many classes there are is not known"):
+        create_dataset("video_list", tmp_path, "train", multi_label=True)
+    data = create_dataset("video_list", tmp_path, "train", multi_label=True, num_classes=3)
+    assert data.target(0).tolist() == [1, 0, 1]
+
+
+def test_skeletons_may_have_no_label():
+    record = PoseRecord("x", -1, 3, np.ones((1, 3, 17, 2)))
+    assert VideoDataset([record], classes=("a",)).target(0) == -1
+    with pytest.raises(InputError, match="'x' is of class -2"):
+        VideoDataset([replace(record, label=-2)])
 
 
 def test_errors_name_the_video(tmp_path):

@@ -657,7 +657,7 @@ def test_ava_in_videos_where_there_are_no_frames(tmp_path):
 def test_what_counts_in_scores_of_ava(tmp_path):
     write(tmp_path / "annotations" / "ava_val_v2.1.csv", ROW.format(12) + ROW.replace("0905", "0906").format(80))
     write(tmp_path / "annotations" / "ava_val_excluded_timestamps_v2.1.csv", "vidA0000000,0906\n")
-    (record,), classes, _, protocol = ALL["ava21"].read(tmp_path, "val")
+    (record,), classes, _, protocol, _ = ALL["ava21"].read(tmp_path, "val")
     assert len(protocol.classes) == 60
     assert classes[2] == "crawl"
     assert 2 not in protocol.classes
@@ -758,7 +758,7 @@ def test_another_pickle_is_no_file_of_tubes(tmp_path):
 def test_multisports_from_its_pickle_or_from_rows(tmp_path):
     names = [name.replace("_", " ") for name in detection.read_labels("multisports")]
     write(tmp_path / "trainval" / "multisports_GT.pkl", tubes(labels=names))
-    records, classes, _, protocol = ALL["multisports"].read(tmp_path, "val")
+    records, classes, _, protocol, _ = ALL["multisports"].read(tmp_path, "val")
     assert {classes[i] for i in set(range(66)) - set(protocol.classes)} == {
         "aerobic_kick_jump",
         "aerobic_off_axis_jump",

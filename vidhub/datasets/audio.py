@@ -62,7 +62,8 @@ def parse_audio_list(
     """
     classes = read_labels(label_set) if label_set else read_classes(root)
     options = {"folder": root / folder.format(split=split), "num_classes": len(classes) or None, **options}
-    return Parsed(read_audio_list(root / annotation.format(split=split), **options), classes)
+    records = read_audio_list(root / annotation.format(split=split), **options)
+    return Parsed(records, classes, num_classes=options["num_classes"] or 0)
 
 
 DATASETS = (

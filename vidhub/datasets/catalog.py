@@ -85,7 +85,8 @@ def create_dataset(
         bad = set(read_bad_files(listed))
         records = [record for record in records if bad.isdisjoint(_names(record))]
     if info.task in _OF_VIDEOS or (records and isinstance(records[0], (VideoRecord, PoseRecord))):
-        return VideoDataset(records, transform, classes=classes, categories=parsed.categories)
+        options = {"categories": parsed.categories, "num_classes": parsed.num_classes}
+        return VideoDataset(records, transform, classes=classes, **options)
     return RecordDataset(records, transform, classes=classes, protocol=parsed.protocol)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
@@ -34,7 +35,8 @@ class VideoDataset(Dataset):
     other callable gets all frames as uint8 (T, 3, H, W), of skeletons the record; without a transform these come out.
     The target is an int64 class, -1 without a label; for several labels float32 (num_classes,) of zeros and ones;
     for labels by category the same, with NaN for the categories not annotated. A video that cannot be read, or
-    skeletons that the transform cannot use, are a ``VideoError`` with the name.
+    skeletons that the transform cannot use, are a ``VideoError`` with the name, a missing file is a
+    ``FileNotFoundError``.
 
     Args:
         records: of a parse function; ``create_dataset`` calls one.
@@ -44,7 +46,7 @@ class VideoDataset(Dataset):
         categories: for labels by category, the number of tags in each, in the order of the target.
 
     Raises:
-        InputError: a label beyond the number of classes.
+        InputError: a label below 0 or beyond the number of classes, or several of how many classes is not known.
     """
 
     def __init__(
@@ -56,14 +58,12 @@ class VideoDataset(Dataset):
         num_classes: int = 0,
         categories: dict[str, int] | None = None,
     ):
-        self.records = list(records)
         self.transform = transform
         self.classes = tuple(classes)
         self.categories = dict(categories or {})
         self.num_classes = num_classes or len(self.classes) or sum(self.categories.values())
         self._cached: _FrameStore | None = None  # the frames of every video
-        for record in self.records:
-            _check_label(record, self.num_classes, self.categories)
+        self.records = [_checked(record, self.num_classes, self.categories) for record in records]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -341,16 +341,30 @@ class VideoPart:
 # ------------------------------------------------------------------------------------------------------------ labels
 
 
-def _check_label(record: VideoRecord, num_classes: int, categories: dict[str, int]) -> None:
+def _checked(record: Any, num_classes: int, categories: dict[str, int]) -> Any:
+    """The record, of which a label of NumPy's becomes a plain number."""
     label = record.label
+    if isinstance(label, np.integer):
+        label = int(label)
+        record = replace(record, label=label)
     if isinstance(label, dict):
         for name, tags in label.items():
             if name in categories and not all(0 <= tag < categories[name] for tag in tags):
                 raise InputError(f"{record.name!r} has tags {tags}, but {name!r} has {categories[name]} of them.")
-    elif label is not None and num_classes:
-        for value in (label,) if isinstance(label, int) else label:
-            if not 0 <= value < num_classes:
-                raise InputError(f"{record.name!r} is of class {value}, but there are {num_classes} classes.")
+        return record
+    if label is None or (label == -1 and isinstance(record, PoseRecord)):  # the label of skeletons without one
+        return record
+    if not isinstance(label, int) and not num_classes:
+        raise InputError(
+            f"{record.name!r} has several labels, and how many classes there are is not known: list their names in "
+            "classes.txt, or pass num_classes."
+        )
+    for value in (label,) if isinstance(label, int) else label:
+        if value < 0:
+            raise InputError(f"{record.name!r} is of class {value}, but classes count from 0: give None for no label.")
+        if num_classes and value >= num_classes:
+            raise InputError(f"{record.name!r} is of class {value}, but there are {num_classes} classes.")
+    return record
 
 
 def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -> Tensor:
@@ -362,7 +376,7 @@ def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -
 
 
 def _relabelled(record: VideoRecord, table: list[int]) -> VideoRecord:
-    if record.label is None:
+    if record.label is None or record.label == -1:
         return record
     label = table[record.label] if isinstance(record.label, int) else tuple(table[i] for i in record.label)
     return replace(record, label=label)

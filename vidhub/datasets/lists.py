@@ -142,7 +142,8 @@ def parse_list(
     classes = read_classes(root)
     reader = read_frame_list if frames else read_video_list
     options = {"num_classes": len(classes) or None, **options}
-    return Parsed(reader(root / annotation.format(split=split), root, **options), classes)
+    records = reader(root / annotation.format(split=split), root, **options)
+    return Parsed(records, classes, num_classes=options["num_classes"] or 0)
 
 
 def split_lines(path: str | Path, delimiter: str = " ") -> Iterator[tuple[str, list[str]]]:

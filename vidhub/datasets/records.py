@@ -81,7 +81,7 @@ class PoseRecord:
     """The skeletons of a video."""
 
     name: str
-    label: int
+    label: int  # -1: not labelled
     num_frames: int
     keypoints: np.ndarray  # (persons, frames, joints, 2 or 3)
     scores: np.ndarray | None = None  # (persons, frames, joints)
