@@ -49,6 +49,40 @@ def test_pictures_of_one_direction_are_missing(stored):
         FlowReader(folder)
 
 
+def test_stored_pictures_are_in_the_order_of_their_numbers(tmp_path):
+    for i in range(1, 13):
+        for axis in "xy":
+            Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / f"flow_{axis}_{i}.png")
+    with FlowReader(tmp_path) as reader:
+        assert reader.get_frames(range(12))[:, 0, 0, 0].tolist() == list(range(1, 13))
+
+
+class AllFlow:
+    modality, stack = "flow", 1
+
+    def load(self, reader):
+        return reader.get_frames(range(reader.num_frames))
+
+
+@pytest.mark.parametrize(
+    ("part", "first", "last"),
+    [
+        ({"num_frames": 3, "first_frame": 2, "template": "flow_{}_{:05d}.png"}, 1, 4),
+        ({"num_frames": 3, "first_frame": 2, "template": "img_{:05d}.png"}, 1, 4),
+        ({"start": 0.1, "end": 0.3, "fps": 10}, 1, 3),
+    ],
+)
+def test_stored_pictures_are_those_of_the_record(stored, part, first, last):
+    folder, values = stored
+    assert torch.equal(VideoDataset([VideoRecord(str(folder), 0, **part)], AllFlow())[0][0], values[first:last])
+
+
+def test_pictures_of_flow_are_told_to_networks_that_see(stored):
+    record = VideoRecord(str(stored[0]), 0, num_frames=5, template="flow_{}_{:05d}.png")
+    with pytest.raises(InputError, match="of x and y, which networks on flow take"):
+        VideoDataset([record])[0]
+
+
 def test_computed_flow_is_stored_in_eight_bits():
     video = torch.zeros(4, 3, 32, 40, dtype=torch.uint8)
     video[1:] = 5

@@ -379,6 +379,7 @@ def test_lists_by_name(tmp_path):
     assert data.classes == ("x", "y")
     assert data.records[1] == VideoRecord(str(tmp_path / "b.mp4"), 1)
     (tmp_path / "val.txt").write_text("folder 12 1\n")
-    assert create_dataset("frame_list", tmp_path, "val").records[0].num_frames == 12
+    record = create_dataset("frame_list", tmp_path, "val", fps=12.5).records[0]
+    assert (record.num_frames, record.fps) == (12, 12.5)
     with pytest.raises(UnknownNameError, match="video_list"):
         create_dataset("videolist", tmp_path, "train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from ..errors import InputError, VideoError
 from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
 from .audio_io import AudioReader, StoredSpectrogram
-from .flow import FlowReader, has_stored_flow
+from .flow import FlowReader, flow_pictures, has_stored_flow
 from .records import BoxProtocol, Label, PoseRecord, VideoRecord
 from .skeleton import load_keypoints
 from .video_io import VideoReader
@@ -96,8 +97,8 @@ class VideoDataset(Dataset):
             raise InputError(f"{record.path!r} is a video, and this network takes skeletons: use a data set of those.")
         if modality == "audio":
             return open_sound(record)
-        if modality == "flow" and has_stored_flow(record.path):
-            return FlowReader(record.path, stack=self.transform.stack)
+        if modality == "flow" and (_is_flow(record.template) or has_stored_flow(record.path)):
+            return _open_stored_flow(record, self.transform.stack)
         if self._cached is None:
             reader = open_video(record)
         else:
@@ -266,8 +267,15 @@ def open_video(record: VideoRecord) -> VideoReader | VideoPart:
         FileNotFoundError: there is no such file.
         VideoError: it cannot be read, or the part lies outside the video.
     """
+    return _part(_open(_source(record), record), record)
+
+
+def _open(source: Any, record: VideoRecord) -> VideoReader:
     threads = 1 if get_worker_info() else 0  # loader workers share the cores
-    reader = VideoReader(_source(record), threads=threads)
+    return VideoReader(source, threads=threads, **({"fps": record.fps} if record.fps else {}))
+
+
+def _part(reader: VideoReader, record: VideoRecord) -> VideoReader | VideoPart:
     if record.start is None and record.end is None:
         return reader
     try:
@@ -292,16 +300,37 @@ def open_sound(record: VideoRecord) -> AudioReader | StoredSpectrogram:
 
 
 def _source(record: VideoRecord) -> Any:
+    if _is_flow(record.template):
+        raise InputError(f"{record.path!r} has pictures {record.template!r} of x and y, which networks on flow take.")
     if record.template is not None:
-        numbers = range(record.first_frame, record.first_frame + (record.num_frames or 0))
-        names = [record.template.format(number) for number in numbers]
-        if SEPARATOR in record.path:
-            return [partial(open_member, f"{record.path}/{name}") for name in names]
-        return [os.path.join(record.path, name) for name in names]
+        return _pictures(record)
     if SEPARATOR not in record.path:
         return record.path
     frames = member_frames(record.path)
     return [partial(open_member, name) for name in frames] if frames else open_member(record.path)
+
+
+def _pictures(record: VideoRecord, *axis: str) -> list[Any]:
+    """The images that the template names."""
+    numbers = range(record.first_frame, record.first_frame + (record.num_frames or 0))
+    names = [record.template.format(*axis, number) for number in numbers]
+    if SEPARATOR in record.path:
+        return [partial(open_member, f"{record.path}/{name}") for name in names]
+    return [os.path.join(record.path, name) for name in names]
+
+
+def _is_flow(template: str | None) -> bool:
+    """Whether it has a place for x and y before that of the number."""
+    return sum(field is not None for _, field, _, _ in string.Formatter().parse(template or "")) == 2
+
+
+def _open_stored_flow(record: VideoRecord, stack: int) -> FlowReader:
+    if _is_flow(record.template):
+        sources = [_pictures(record, axis) for axis in "xy"]
+    else:
+        first, count = record.first_frame, record.num_frames
+        sources = flow_pictures(record.path, None if count is None else range(first, first + count))
+    return FlowReader(tuple(_part(_open(source, record), record) for source in sources), stack=stack)
 
 
 class VideoPart:

@@ -77,13 +77,16 @@ def read_frame_list(
     num_classes: int | None = None,
     template: str = "img_{:05}.jpg",
     start_index: int = 1,
+    fps: float | None = None,
 ) -> list[VideoRecord]:
     """The records of a text file with a line ``folder [offset] frames label`` for each folder of frame images.
 
     Args:
         with_offset: the lines say how many frames to leave out in front.
-        template: of the image names, filled with the number of a frame.
+        template: of the image names, filled with the number of a frame; of optical flow with x or y and the number,
+            such as "flow_{}_{:05}.jpg".
         start_index: number of the first frame in the image names.
+        fps: frames a second; None: 30.
         folder, delimiter, multi_label, num_classes: see :func:`read_video_list`.
 
     Raises:
@@ -98,7 +101,7 @@ def read_frame_list(
         *offset, num_frames = map(int, rest[:numbers])
         label = _label(where, rest[numbers:], multi_label, num_classes)
         first = start_index + sum(offset)
-        records.append(VideoRecord(_joined(folder, name), label, None, None, num_frames, first, template))
+        records.append(VideoRecord(_joined(folder, name), label, None, None, num_frames, first, template, fps))
     return records
 
 
@@ -177,12 +180,13 @@ def _joined(folder: str | Path, name: str) -> str:
 _SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
-def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
+def parse_folders(root: Path, split: str, *, holdout: float = 0.0, fps: float | None = None) -> Parsed:
     """``root/SPLIT/CLASS/VIDEO`` or ``root/CLASS/VIDEO``: videos, or folders of frame images; also inside an archive.
 
     Args:
         holdout: share of the videos that are "val" where there are no folders of splits. Which ones follows from their
             names, so that it is always the same.
+        fps: frames a second of folders of frame images; None: 30.
 
     Raises:
         InputError: there is no such split, or no video.
@@ -210,7 +214,8 @@ def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
         raise InputError(f"{str(root)!r} holds no videos in folders of classes; expected SPLIT/CLASS/VIDEO.")
     index = {name: i for i, name in enumerate(classes)}
     prefix = f"{root}{SEPARATOR}" if root.is_file() else f"{root}{os.sep}"
-    records = [VideoRecord(prefix + "/".join(path), index[name]) for path, name in zip(paths, names, strict=True)]
+    labels = [index[name] for name in names]
+    records = [VideoRecord(prefix + "/".join(path), i, fps=fps) for path, i in zip(paths, labels, strict=True)]
     return Parsed(records, classes)
 
 

@@ -27,6 +27,7 @@ class VideoRecord:
     num_frames: int | None = None
     first_frame: int = 1  # number of the first frame in the file names
     template: str | None = None  # of the file names, "img_{:05}.jpg"; of flow "{}_{:05d}.jpg" with x and y
+    fps: float | None = None  # of frame folders; None: 30
 
     @property
     def name(self) -> str:
