@@ -122,9 +122,17 @@ def test_sources_and_parts_give_the_same_sound(tone):
     assert torch.equal(AudioReader(tone.read_bytes()).waveform(RATE), whole)
     with tone.open("rb") as file:
         assert torch.equal(AudioReader(file).waveform(RATE), whole)
+        file.seek(5)  # wherever it stands
+        assert torch.equal(AudioReader(file).waveform(RATE), whole)
     reader = AudioReader(tone, start=1.0, end=1.5)
     assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])
     assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])  # a second time
+
+
+def test_names_may_hold_colons(tone, tmp_path, monkeypatch):
+    (tmp_path / "take:1.wav").write_bytes(tone.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert len(AudioReader("take:1.wav", end=1.0).waveform(RATE)) == RATE
 
 
 def test_what_is_no_sound_is_told_in_one_sentence(tmp_path, tone):
@@ -138,6 +146,8 @@ def test_what_is_no_sound_is_told_in_one_sentence(tmp_path, tone):
         AudioReader(tmp_path / "missing.wav")
     with pytest.raises(InputError, match="ndarray"):
         AudioReader(np.zeros(5))
+    with pytest.raises(VideoError, match="from 0 to 0 s is empty"):
+        AudioReader(tone, end=0.0)
     with pytest.raises(VideoError, match="ends before"):
         AudioReader(tone, start=5.0).waveform(RATE)
 
