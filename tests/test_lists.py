@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import runpy
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 from vidhub.datasets import archives
 from vidhub.datasets.archives import list_members, open_member
 from vidhub.datasets.catalog import create_dataset
+from vidhub.datasets.check import CheckReport, write_bad_files
 from vidhub.datasets.dataset import VideoDataset, open_video
 from vidhub.datasets.lists import read_frame_list, read_tag_list, read_video_list
 from vidhub.datasets.records import VideoRecord
@@ -182,6 +184,24 @@ def test_folders_of_frames(tmp_path):
     data = create_dataset("folder", tmp_path, "train")
     assert [os.path.basename(r.path) for r in data.records] == ["v2", "v10"]
     assert [read_number(frame) for frame in data[1][0]] == [4, 5, 6]
+
+
+def test_pictures_beside_a_video_are_no_video(tmp_path):
+    (tmp_path / "train" / "a" / "1").mkdir(parents=True)
+    for name in ("v.mts", "poster.jpg"):
+        (tmp_path / "train" / "a" / "1" / name).touch()
+    (record,) = create_dataset("folder", tmp_path, "train").records
+    assert record.path.endswith("v.mts")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_may_be_in_no_known_encoding(tmp_path):
+    (tmp_path / "a").mkdir()
+    path = os.path.join(os.fsencode(tmp_path), b"a", b"caf\xe9.mp4")
+    open(path, "wb").close()
+    (record,) = create_dataset("folder", tmp_path, "train").records
+    write_bad_files(CheckReport(1, 0, [(record.path, "empty")]), tmp_path / "bad_files.txt")
+    assert len(create_dataset("folder", tmp_path, "train")) == 0
 
 
 def test_a_holdout_splits_what_has_no_splits(tmp_path, clip):

@@ -85,7 +85,8 @@ def write_bad_files(report: CheckReport, path: str | Path) -> None:
         listed.pop(os.path.abspath(name), None)
     listed |= {os.path.abspath(name): reason for name, reason in report.bad}
     folder = os.path.join(os.path.abspath(path.parent), "")
-    write_whole(path, "".join(f"{name.removeprefix(folder)}\t{reason}\n" for name, reason in listed.items()))
+    text = "".join(f"{name.removeprefix(folder)}\t{reason}\n" for name, reason in listed.items())
+    write_whole(path, text.encode("utf-8", "surrogateescape"))  # names may be in no known encoding
 
 
 def read_bad_files(path: str | Path) -> dict[str, str]:
@@ -95,7 +96,7 @@ def read_bad_files(path: str | Path) -> dict[str, str]:
         InputError: there is no such file.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = Path(path).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError as error:
         raise InputError(f"cannot read the list of bad files {str(path)!r} ({error}).") from error
     # names may hold tabs, reasons do not

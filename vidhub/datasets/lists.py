@@ -19,19 +19,9 @@ from .records import Label, VideoRecord
 from .video_io import IMAGE_SUFFIXES, natural_order
 
 VIDEO_SUFFIXES = (
-    ".mp4",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".mov",
-    ".mpg",
-    ".mpeg",
-    ".m4v",
-    ".flv",
-    ".wmv",
-    ".ts",
-    ".gif",
-    ".3gp",
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v"),
+    *(".mkv", ".webm", ".avi", ".divx", ".flv", ".wmv", ".asf", ".ogv", ".rm", ".rmvb", ".gif"),
+    *(".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".mxf", ".dv", ".y4m"),
 )
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
@@ -240,18 +230,21 @@ def _folders_under(root: Path) -> Iterator[tuple[str, ...]]:
 
 def _videos(files: Iterable[str]) -> list[tuple[str, ...]]:
     """Paths, as tuples of their parts, of video and sound files and of folders of images, in natural order."""
-    found = {}
+    found, of_images, of_videos = set(), set(), set()
     for path in files:
-        lower = path.lower()
+        lower, folder = path.lower(), path.rpartition("/")[0]
         if lower.endswith(VIDEO_SUFFIXES + SOUND_SUFFIXES):
-            found[path] = None
-        elif lower.endswith(IMAGE_SUFFIXES) and "/" in path:
-            found[path.rpartition("/")[0]] = None
+            found.add(path)
+        if lower.endswith(VIDEO_SUFFIXES):
+            of_videos.add(folder)
+        elif lower.endswith(IMAGE_SUFFIXES) and folder:
+            of_images.add(folder)
+    found |= of_images - of_videos  # images beside a video are posters of it
     return [tuple(path.split("/")) for path in sorted(found, key=natural_order)]
 
 
 def _held_out(name: str, share: float) -> bool:
-    return zlib.crc32(name.encode()) / 2**32 < share
+    return zlib.crc32(os.fsencode(name)) / 2**32 < share
 
 
 # ------------------------------------------------------------------------------------------------------ CSV and JSON
