@@ -28,6 +28,7 @@ from vidhub.datasets.detection import (
     read_tubes,
 )
 from vidhub.datasets.localization import read_class_list, read_class_segments, read_segments
+from vidhub.datasets.records import BoxesRecord
 from vidhub.datasets.skeleton import load_keypoints, ntu_missing, ntu_parts, ntu_split, read_ntu_skeleton, read_poses
 from vidhub.errors import InputError, UnknownNameError
 
@@ -302,6 +303,12 @@ def test_bad_audio_lines_have_their_number(tmp_path, line, reason):
     path = write(tmp_path / "a.txt", f"fine.npy 1 0\n{line}\n")
     with pytest.raises(InputError, match=f"a.txt, line 2: .*{reason}"):
         read_audio_list(path, num_classes=9)
+
+
+def test_records_with_arrays_can_be_compared():
+    one, other = (BoxesRecord("v", "p", 0.1, np.zeros((2, 4)), ((0,), (1,))) for _ in range(2))
+    assert one in [other, one]
+    assert one != other
 
 
 def test_kinetics_sound(tmp_path):

@@ -37,7 +37,7 @@ class VideoRecord:
         return f"{self.path}#t={self.start or 0:g}" + ("" if self.end is None else f",{self.end:g}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth
 class SegmentsRecord:
     """An untrimmed video (or its features) with the actions in it."""
 
@@ -51,7 +51,7 @@ class SegmentsRecord:
     feature_frames: int | None = None  # frames that the features cover, where the annotation states them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth
 class BoxesRecord:
     """A key frame with labelled person boxes."""
 
@@ -77,7 +77,7 @@ class BoxProtocol(NamedTuple):
     mmaction2_offset: int = 0  # frames by which MMAction2's clips lie later
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth
 class PoseRecord:
     """The skeletons of a video."""
 
