@@ -169,9 +169,12 @@ def test_cached_videos_reach_loader_workers_in_few_tensors(video, monkeypatch):
     assert len(handed_over) == 3
 
 
-def test_skeletons_are_not_cached():
-    with pytest.raises(InputError, match="these are skeletons"):
-        VideoDataset([PoseRecord("x", 0, 3, np.ones((1, 3, 17, 2)))]).cache(64)
+@pytest.mark.parametrize(
+    "record", [PoseRecord("x", 0, 3, np.ones((1, 3, 17, 2))), VideoRecord("x", template="{}_{:05}.jpg")]
+)
+def test_only_videos_are_cached(record):
+    with pytest.raises(InputError, match="not skeletons or stored optical flow"):
+        VideoDataset([record]).cache(64)
 
 
 def test_joined_data_sets_share_classes_of_the_same_name(video):

@@ -9,6 +9,7 @@ from torchvision.models.optical_flow import raft_small
 
 import vidhub
 from vidhub.datasets import flow
+from vidhub.datasets.check import check_videos
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.flow import FlowReader, flow_estimate
 from vidhub.datasets.records import VideoRecord
@@ -75,6 +76,15 @@ class AllFlow:
 def test_stored_pictures_are_those_of_the_record(stored, part, first, last):
     folder, values = stored
     assert torch.equal(VideoDataset([VideoRecord(str(folder), 0, **part)], AllFlow())[0][0], values[first:last])
+
+
+def test_stored_pictures_are_checked(stored):
+    folder, _ = stored
+    records = [VideoRecord(str(folder), num_frames=5, template="flow_{}_{:05d}.png")]
+    assert check_videos(records, workers=1, progress=False).bad == []
+    (folder / "flow_y_00005.png").unlink()
+    ((_, reason),) = check_videos(records, workers=1, progress=False).bad
+    assert "flow_y_00005" in reason
 
 
 def test_pictures_of_flow_are_told_to_networks_that_see(stored):

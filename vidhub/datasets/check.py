@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from .._files import write_whole
 from ..errors import InputError, in_one_line
 from .audio_io import AudioReader
-from .dataset import open_sound, open_video
+from .dataset import is_flow, open_sound, open_stored_flow, open_video
 from .lists import SOUND_SUFFIXES
 from .records import VideoRecord
 
@@ -153,7 +153,7 @@ def _decode(record: VideoRecord, full: bool) -> int | str:
                 if isinstance(sound, AudioReader):  # spectrograms are read when they are opened
                     sound.waveform(_SAMPLE_RATE)
             return 0
-        with open_video(record) as reader:
+        with (open_stored_flow if is_flow(record.template) else open_video)(record) as reader:
             total = reader.num_frames
             if record.num_frames is not None and total < record.num_frames:
                 return f"it has {total} frames, the list says {record.num_frames}"

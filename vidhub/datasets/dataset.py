@@ -97,8 +97,8 @@ class VideoDataset(Dataset):
             raise InputError(f"{record.path!r} is a video, and this network takes skeletons: use a data set of those.")
         if modality == "audio":
             return open_sound(record)
-        if modality == "flow" and (_is_flow(record.template) or has_stored_flow(record.path)):
-            return _open_stored_flow(record, self.transform.stack)
+        if modality == "flow" and (is_flow(record.template) or has_stored_flow(record.path)):
+            return open_stored_flow(record, self.transform.stack)
         if self._cached is None:
             reader = open_video(record)
         else:
@@ -132,12 +132,12 @@ class VideoDataset(Dataset):
         A data set that is cached already stays as it is.
 
         Raises:
-            InputError: its transform takes sound, or it holds skeletons.
+            InputError: its transform takes sound, or it holds skeletons or stored flow.
         """
         if getattr(self.transform, "modality", "video") == "audio":
             raise InputError("only pictures can be cached, and this network takes sound: set cache to 0.")
-        if any(isinstance(record, PoseRecord) for record in self.records):
-            raise InputError("only pictures can be cached, and these are skeletons: set cache to 0.")
+        if any(isinstance(record, PoseRecord) or is_flow(record.template) for record in self.records):
+            raise InputError("only videos can be cached, not skeletons or stored optical flow: set cache to 0.")
         if self._cached is not None:
             return
         kept, store = [], _FrameStore()
@@ -300,7 +300,7 @@ def open_sound(record: VideoRecord) -> AudioReader | StoredSpectrogram:
 
 
 def _source(record: VideoRecord) -> Any:
-    if _is_flow(record.template):
+    if is_flow(record.template):
         raise InputError(f"{record.path!r} has pictures {record.template!r} of x and y, which networks on flow take.")
     if record.template is not None:
         return _pictures(record)
@@ -319,13 +319,14 @@ def _pictures(record: VideoRecord, *axis: str) -> list[Any]:
     return [os.path.join(record.path, name) for name in names]
 
 
-def _is_flow(template: str | None) -> bool:
+def is_flow(template: str | None) -> bool:
     """Whether it has a place for x and y before that of the number."""
     return sum(field is not None for _, field, _, _ in string.Formatter().parse(template or "")) == 2
 
 
-def _open_stored_flow(record: VideoRecord, stack: int) -> FlowReader:
-    if _is_flow(record.template):
+def open_stored_flow(record: VideoRecord, stack: int = 1) -> FlowReader:
+    """A reader of the flow pictures that a record names, or that are in its folder; raises as :func:`open_video`."""
+    if is_flow(record.template):
         sources = [_pictures(record, axis) for axis in "xy"]
     else:
         first, count = record.first_frame, record.num_frames
