@@ -14,7 +14,8 @@ from pipeline import cases, check
 import vidhub
 from vidhub.cli import main
 from vidhub.datasets.audio_io import AudioReader
-from vidhub.datasets.dataset import VideoDataset
+from vidhub.datasets.catalog import check_dataset
+from vidhub.datasets.dataset import VideoDataset, open_sound
 from vidhub.datasets.records import VideoRecord
 from vidhub.errors import InputError, VideoError
 from vidhub.transforms import audio
@@ -121,9 +122,17 @@ def test_sources_and_parts_give_the_same_sound(tone):
     assert torch.equal(AudioReader(tone.read_bytes()).waveform(RATE), whole)
     with tone.open("rb") as file:
         assert torch.equal(AudioReader(file).waveform(RATE), whole)
+        file.seek(5)  # wherever it stands
+        assert torch.equal(AudioReader(file).waveform(RATE), whole)
     reader = AudioReader(tone, start=1.0, end=1.5)
     assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])
     assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])  # a second time
+
+
+def test_names_may_hold_colons(tone, tmp_path, monkeypatch):
+    (tmp_path / "take:1.wav").write_bytes(tone.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert len(AudioReader("take:1.wav", end=1.0).waveform(RATE)) == RATE
 
 
 def test_what_is_no_sound_is_told_in_one_sentence(tmp_path, tone):
@@ -137,6 +146,8 @@ def test_what_is_no_sound_is_told_in_one_sentence(tmp_path, tone):
         AudioReader(tmp_path / "missing.wav")
     with pytest.raises(InputError, match="ndarray"):
         AudioReader(np.zeros(5))
+    with pytest.raises(VideoError, match="from 0 to 0 s is empty"):
+        AudioReader(tone, end=0.0)
     with pytest.raises(VideoError, match="ends before"):
         AudioReader(tone, start=5.0).waveform(RATE)
 
@@ -175,6 +186,32 @@ def test_a_data_set_of_videos_gives_sound_to_an_audio_transform(tone):
     records = [VideoRecord(str(tone), 1), VideoRecord(str(tone), 0, start=0.5, end=1.0)]
     data = VideoDataset(records, vidhub.create_transform(AudioConfig(), training=True), num_classes=2)
     assert [(clip.shape, target) for clip, target in data] == [((1, 128, 80), 1), ((1, 128, 80), 0)]
+
+
+def test_lists_of_sounds_and_stored_spectrograms_are_trained_on_and_measured(tmp_path, tone):
+    mel = vidhub.create_transform(AudioConfig()).load(AudioReader(tone))
+    whole = audio.log_mel(AudioReader(tone).waveform(RATE), AudioConfig())
+    np.save(tmp_path / "tone.npy", whole.numpy())
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text(f"{tone} 75 0\ntone.npy 75 1\n")
+    data = vidhub.create_dataset("audio_list", tmp_path, "val", vidhub.create_transform(AudioConfig()))
+    assert all(torch.equal(clip, mel) for clip, _ in data)
+    assert check_dataset("audio_list", tmp_path, "val", workers=1)[0].bad == []
+
+    (tmp_path / "classes.txt").write_text("heard\nstored\n")
+    run = {"model": "tsn_r18_audio", "dataset": "audio_list", "root": str(tmp_path), "out": str(tmp_path / "run")}
+    vidhub.train(**run, epochs=1, batch_size=2, workers=0, device="cpu", tensorboard=False)
+    result = vidhub.evaluate(f"local-dir:{tmp_path / 'run'}", "audio_list", tmp_path, workers=0, device="cpu")
+    assert result.metrics["top1"] == 50  # the same sound twice
+
+
+def test_what_is_no_spectrogram_is_told(tmp_path):
+    np.save(tmp_path / "flat.npy", np.zeros(3))
+    np.save(tmp_path / "nan.npy", np.full((3, 80), np.nan))
+    (tmp_path / "text.npy").write_text("no array")
+    for name, reason in {"flat": "must hold a spectrogram", "nan": "holds NaN", "text": "no NumPy file"}.items():
+        with pytest.raises(VideoError, match=reason):
+            open_sound(VideoRecord(str(tmp_path / f"{name}.npy")))
 
 
 def test_model_keeps_its_kind_of_configuration(tmp_path):

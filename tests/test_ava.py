@@ -93,6 +93,17 @@ def test_what_options_count():
     assert np.isnan(ava.frame_map(nothing, nothing).overall)
 
 
+def test_scores_that_are_none_are_told():
+    box = np.array([[0, 0, 1, 1]])
+    with pytest.raises(InputError, match="NaN or infinite"):
+        ava.frame_map(ava.Boxes(["a"], box, np.array([1]), np.array([np.nan])), ava.Boxes(["a"], box, np.array([1])))
+
+
+def test_files_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.csv").write_text("v,902,0,0,1,1,12\n", encoding="utf-8-sig")
+    assert ava.read_boxes(tmp_path / "a.csv").frames == [("v", 902)]
+
+
 def test_malformed_boxes_are_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("v,902,0.1,0.1,0.5,0.5,3,0.5\nv,902,0.6,0.1,0.5,0.5,3,0.5\n")

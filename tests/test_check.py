@@ -1,14 +1,20 @@
 """Decoding a whole data set to find its bad videos."""
 
+import io
 import os
 import signal
+import subprocess
+import sys
+import wave
+import zipfile
 
 import pytest
+from clips import fill
 from media import render, spoil
 
 from vidhub.cli import main
 from vidhub.datasets import check
-from vidhub.datasets.catalog import create_dataset
+from vidhub.datasets.catalog import check_dataset, create_dataset
 from vidhub.datasets.check import CheckReport, check_videos, read_bad_files, write_bad_files
 from vidhub.datasets.records import VideoRecord
 from vidhub.errors import InputError
@@ -71,13 +77,26 @@ def test_a_decoder_that_crashes_is_blamed_on_its_video(folder, monkeypatch):
     assert report.frames == 4
 
 
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    render(tmp_path / "a.mp4", frames=2)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from vidhub.datasets.check import VideoRecord, check_videos\n"
+        f"check_videos([VideoRecord({str(tmp_path / 'a.mp4')!r})], workers=1, progress=False)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert "under if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
 def test_lists_are_merged(tmp_path):
     path = tmp_path / "bad_files.txt"
-    write_bad_files(CheckReport(2, 0, [("a b.mp4", "broken"), ("c\td.mp4", "empty")]), path)
-    write_bad_files(CheckReport(1, 0, [("e.mp4", "missing")]), path)
-    assert read_bad_files(path) == {"a b.mp4": "broken", "c\td.mp4": "empty", "e.mp4": "missing"}
+    here = [str(tmp_path / name) for name in ("a b.mp4", "c\td.mp4", "e.mp4")]
+    write_bad_files(CheckReport(2, 0, [(here[0], "broken"), (here[1], "empty")]), path)
+    write_bad_files(CheckReport(2, 0, [(here[2], "missing"), ("/else/where.mp4", "")], good=here[:1]), path)
+    assert path.read_text() == "c\td.mp4\tempty\ne.mp4\tmissing\n/else/where.mp4\t\n"
+    assert read_bad_files(path) == {here[1]: "empty", here[2]: "missing", "/else/where.mp4": ""}
     path.write_text("only_a_name.mp4\n\n")
-    assert read_bad_files(path) == {"only_a_name.mp4": ""}
+    assert read_bad_files(path) == {str(tmp_path / "only_a_name.mp4"): ""}
     with pytest.raises(InputError, match="cannot read"):
         read_bad_files(tmp_path / "none.txt")
 
@@ -90,3 +109,42 @@ def test_command_writes_the_list_that_data_sets_leave_out(folder, capsys):
     assert "bad_files.txt" in output.err
     assert len(create_dataset("folder", folder, "train")) == 3
     (folder / "bad_files.txt").unlink()
+
+
+def test_the_root_may_be_spelled_in_any_way(tmp_path, monkeypatch):
+    fill(tmp_path / "data" / "train", 2)
+    bad = tmp_path / "data" / "train" / "still" / "1.mp4"
+    good = bad.read_bytes()
+    bad.write_bytes(b"no video")
+    monkeypatch.chdir(tmp_path)
+    check_dataset("folder", "data", "train", workers=1)
+    assert len(create_dataset("folder", tmp_path / "data", "train")) == 3
+    bad.write_bytes(good)
+    _, listed = check_dataset("folder", tmp_path / "data", "train", workers=1, full=False)
+    assert len(create_dataset("folder", "data", "train")) == 3  # a look at two frames takes nothing from the list
+    check_dataset("folder", tmp_path / "data", "train", workers=1)
+    assert listed.read_text() == ""
+    assert len(create_dataset("folder", "data", "train")) == 4
+
+
+def test_one_bad_part_leaves_the_others(tmp_path):
+    render(tmp_path / "x.mp4", frames=50)
+    path = tmp_path / "train.csv"
+    path.write_text("path,label,start,end\nx.mp4,0,0,1\nx.mp4,1,1,2\nx.mp4,1,5,6\n")
+    _, listed = check_dataset("csv", path, "train", workers=1)
+    assert listed == tmp_path / "bad_files.txt"  # beside the file
+    assert listed.read_text().startswith("x.mp4#t=5,6\t")
+    assert [record.start for record in create_dataset("csv", path, "train").records] == [0, 1]
+
+
+def test_sounds_inside_archives_are_checked(tmp_path):
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(3200))
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.writestr("train/a/x.wav", sound.getvalue())
+        archive.writestr("train/a/y.wav", b"no sound")
+    report, _ = check_dataset("folder", tmp_path / "s.zip", "train", workers=1)
+    assert [name for name, _ in report.bad] == [f"{tmp_path}/s.zip::train/a/y.wav"]
+    assert len(create_dataset("folder", tmp_path / "s.zip", "train")) == 1

@@ -1,6 +1,8 @@
 """Records as a data set: clips, targets, parts of videos, caching, joining, and the catalogue."""
 
+import multiprocessing.reduction
 from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ from vidhub.datasets.catalog import create_dataset, dataset_info, list_datasets,
 from vidhub.datasets.dataset import (
     RecordDataset,
     VideoDataset,
+    _FrameStore,
     class_balanced_weights,
     join_datasets,
     open_video,
 )
-from vidhub.datasets.records import VideoRecord
+from vidhub.datasets.records import PoseRecord, VideoRecord
 from vidhub.datasets.video_io import VideoReader
 from vidhub.errors import InputError, UnknownNameError, VideoError
 from vidhub.transforms.functional import resize
@@ -105,6 +108,8 @@ def test_labels_by_category_leave_out_what_is_not_annotated(video):
     [
         (2, {"num_classes": 2}),
         (-1, {"num_classes": 2}),
+        (-1, {}),
+        (np.int64(3), {"num_classes": 2}),
         ((0, 5), {"num_classes": 5}),
         ({"a": (1,)}, {"categories": {"a": 1}}),
     ],
@@ -112,6 +117,25 @@ def test_labels_by_category_leave_out_what_is_not_annotated(video):
 def test_labels_out_of_range_are_told(label, options):
     with pytest.raises(InputError, match=r"'v\.mp4'"):
         VideoDataset([VideoRecord("v.mp4", label)], **options)
+
+
+def test_labels_of_numpy_are_numbers():
+    assert class_balanced_weights(VideoDataset([VideoRecord("a", np.int64(1)), VideoRecord("b", 1)])) == [0.5, 0.5]
+
+
+def test_several_labels_need_the_number_of_classes(tmp_path):
+    (tmp_path / "train.txt").write_text("a.mp4 0 2\n")
+    with pytest.raises(InputError, match=r"a\.mp4' has several labels, and how many classes there are is not known"):
+        create_dataset("video_list", tmp_path, "train", multi_label=True)
+    data = create_dataset("video_list", tmp_path, "train", multi_label=True, num_classes=3)
+    assert data.target(0).tolist() == [1, 0, 1]
+
+
+def test_skeletons_may_have_no_label():
+    record = PoseRecord("x", -1, 3, np.ones((1, 3, 17, 2)))
+    assert VideoDataset([record], classes=("a",)).target(0) == -1
+    with pytest.raises(InputError, match="'x' is of class -2"):
+        VideoDataset([replace(record, label=-2)])
 
 
 def test_errors_name_the_video(tmp_path):
@@ -132,6 +156,25 @@ def test_cached_videos_are_decoded_once_and_unreadable_ones_left_out(video, tmp_
     assert label == 1
     with data.open(0) as reader:
         assert reader.fps == 25
+
+
+def test_cached_videos_reach_loader_workers_in_few_tensors(video, monkeypatch):
+    data = VideoDataset([VideoRecord(video, start=i / 25, end=(i + 5) / 25) for i in range(20)])
+    monkeypatch.setattr(_FrameStore, "BLOCK", 8 * 5 * 3 * 24 * 32)
+    data.cache(24)
+    assert [numbers(frames) for frames, _ in data] == [list(range(i, i + 5)) for i in range(20)]
+    handed_over = []
+    monkeypatch.setattr(multiprocessing.reduction, "DupFd", handed_over.append)
+    ForkingPickler.dumps(data)
+    assert len(handed_over) == 3
+
+
+@pytest.mark.parametrize(
+    "record", [PoseRecord("x", 0, 3, np.ones((1, 3, 17, 2))), VideoRecord("x", template="{}_{:05}.jpg")]
+)
+def test_only_videos_are_cached(record):
+    with pytest.raises(InputError, match="not skeletons or stored optical flow"):
+        VideoDataset([record]).cache(64)
 
 
 def test_joined_data_sets_share_classes_of_the_same_name(video):

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 from figures import CLASSES, CONFIG, SIZE, brightest, figures, tiny, write_own
+from media import read_number, render
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 import vidhub
 from vidhub.cli import main
-from vidhub.datasets import boxes
+from vidhub.datasets import boxes, dataset
 from vidhub.datasets.boxes import BoxDataset, collate_boxes
 from vidhub.datasets.dataset import RecordDataset
 from vidhub.datasets.records import BoxesRecord
+from vidhub.datasets.video_io import VideoReader
 from vidhub.engine import detection, prepare
 from vidhub.engine.box_losses import box_loss
 from vidhub.engine.box_scores import box_validation
@@ -85,6 +87,22 @@ def test_boxes_that_are_none_are_named(records, box):
 def test_a_video_that_ends_before_its_key_frame_is_told(records):
     with pytest.raises(VideoError, match=r"0\.mp4': it ends before second 9"):
         BoxDataset([replace(records[0], timestamp=9.0)], CONFIG, CLASSES)[0]
+
+
+def test_key_frames_are_found_by_the_videos_own_clock(tmp_path):
+    times = [40 * i for i in range(50)] + [2000 + 200 * i for i in range(11)]  # 25 a second, then 5
+    path = render(tmp_path / "slower.mp4", frames=len(times), pts=times)
+    record = BoxesRecord("v", str(path), 3.0, np.array([[0, 0, 1, 1]]), ((0,),))
+    shown = BoxDataset([record], replace(CONFIG, num_frames=1), CLASSES, pictures=True)[0].picture
+    assert read_number(shown) == times.index(3000)
+
+
+def test_loader_workers_decode_on_one_thread(records, monkeypatch):
+    threads = []
+    monkeypatch.setattr(dataset, "get_worker_info", object)
+    monkeypatch.setattr(dataset, "VideoReader", lambda path, **kwargs: threads.append(kwargs) or VideoReader(path))
+    BoxDataset(records, CONFIG, CLASSES)[0]
+    assert threads == [{"threads": 1}]
 
 
 def test_whole_movies_begin_at_second_0():

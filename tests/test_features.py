@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import vidhub
+from vidhub.datasets import features
 from vidhub.datasets.features import FeatureDataset, is_feature_file, num_channels, read_features, stored_duration
 from vidhub.datasets.records import SegmentsRecord
 from vidhub.errors import InputError
@@ -58,6 +59,16 @@ def test_a_video_without_segments_is_cut_too(tmp_path):
     data = FeatureDataset(one_video(tmp_path, []), FREE, max_steps=12)
     assert data[0].features.shape == (2, 12)
     assert data[0].segments.shape == (0, 2)
+
+
+@pytest.mark.parametrize("most", [1 << 20, 100])
+def test_features_are_kept_as_far_as_there_is_room(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(features, "_MOST_KEPT", most)
+    records = one_video(tmp_path, [(5, 15)])
+    data = FeatureDataset(records, FREE)
+    before = data.features(0).clone()
+    np.save(records[0].path, np.load(records[0].path) + 1)
+    assert torch.equal(data.features(0), before) == (most > 100)
 
 
 def test_windows_of_frames_say_where_steps_lie(tmp_path):

@@ -9,6 +9,7 @@ from torchvision.models.optical_flow import raft_small
 
 import vidhub
 from vidhub.datasets import flow
+from vidhub.datasets.check import check_videos
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.datasets.flow import FlowReader, flow_estimate
 from vidhub.datasets.records import VideoRecord
@@ -47,6 +48,49 @@ def test_pictures_of_one_direction_are_missing(stored):
     (folder / "flow_y_00003.png").unlink()
     with pytest.raises(VideoError, match="5 of x and 4 of y"):
         FlowReader(folder)
+
+
+def test_stored_pictures_are_in_the_order_of_their_numbers(tmp_path):
+    for i in range(1, 13):
+        for axis in "xy":
+            Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / f"flow_{axis}_{i}.png")
+    with FlowReader(tmp_path) as reader:
+        assert reader.get_frames(range(12))[:, 0, 0, 0].tolist() == list(range(1, 13))
+
+
+class AllFlow:
+    modality, stack = "flow", 1
+
+    def load(self, reader):
+        return reader.get_frames(range(reader.num_frames))
+
+
+@pytest.mark.parametrize(
+    ("part", "first", "last"),
+    [
+        ({"num_frames": 3, "first_frame": 2, "template": "flow_{}_{:05d}.png"}, 1, 4),
+        ({"num_frames": 3, "first_frame": 2, "template": "img_{:05d}.png"}, 1, 4),
+        ({"start": 0.1, "end": 0.3, "fps": 10}, 1, 3),
+    ],
+)
+def test_stored_pictures_are_those_of_the_record(stored, part, first, last):
+    folder, values = stored
+    assert torch.equal(VideoDataset([VideoRecord(str(folder), 0, **part)], AllFlow())[0][0], values[first:last])
+
+
+def test_stored_pictures_are_checked(stored):
+    folder, _ = stored
+    records = [VideoRecord(str(folder), num_frames=5, template="flow_{}_{:05d}.png")]
+    assert check_videos(records, workers=1, progress=False).bad == []
+    (folder / "flow_y_00005.png").unlink()
+    ((_, reason),) = check_videos(records, workers=1, progress=False).bad
+    assert "flow_y_00005" in reason
+
+
+def test_pictures_of_flow_are_told_to_networks_that_see(stored):
+    record = VideoRecord(str(stored[0]), 0, num_frames=5, template="flow_{}_{:05d}.png")
+    with pytest.raises(InputError, match="of x and y, which networks on flow take"):
+        VideoDataset([record])[0]
 
 
 def test_computed_flow_is_stored_in_eight_bits():

@@ -4,6 +4,8 @@ import io
 import itertools
 import json
 import os
+import runpy
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 from media import draw, read_number, render
 from PIL import Image
 
+from vidhub.datasets import archives
 from vidhub.datasets.archives import list_members, open_member
 from vidhub.datasets.catalog import create_dataset
+from vidhub.datasets.check import CheckReport, write_bad_files
 from vidhub.datasets.dataset import VideoDataset, open_video
 from vidhub.datasets.lists import read_frame_list, read_tag_list, read_video_list
 from vidhub.datasets.records import VideoRecord
@@ -139,6 +143,11 @@ def test_wrong_lines_are_told(tmp_path, text, options, message):
         read_video_list(tmp_path / "list.txt", **options)
 
 
+def test_blanks_around_a_delimiter_are_no_part_of_names(tmp_path):
+    (tmp_path / "list.txt").write_text("my video.mp4 , 0\n")
+    assert read_video_list(tmp_path / "list.txt", delimiter=",") == [VideoRecord("my video.mp4", 0)]
+
+
 def test_wrong_frame_lists_are_told(tmp_path):
     (tmp_path / "list.txt").write_text("folder many 3\n")
     with pytest.raises(InputError, match="line 1: expected folder, frames and labels"):
@@ -175,6 +184,24 @@ def test_folders_of_frames(tmp_path):
     data = create_dataset("folder", tmp_path, "train")
     assert [os.path.basename(r.path) for r in data.records] == ["v2", "v10"]
     assert [read_number(frame) for frame in data[1][0]] == [4, 5, 6]
+
+
+def test_pictures_beside_a_video_are_no_video(tmp_path):
+    (tmp_path / "train" / "a" / "1").mkdir(parents=True)
+    for name in ("v.mts", "poster.jpg"):
+        (tmp_path / "train" / "a" / "1" / name).touch()
+    (record,) = create_dataset("folder", tmp_path, "train").records
+    assert record.path.endswith("v.mts")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_may_be_in_no_known_encoding(tmp_path):
+    (tmp_path / "a").mkdir()
+    path = os.path.join(os.fsencode(tmp_path), b"a", b"caf\xe9.mp4")
+    open(path, "wb").close()
+    (record,) = create_dataset("folder", tmp_path, "train").records
+    write_bad_files(CheckReport(1, 0, [(record.path, "empty")]), tmp_path / "bad_files.txt")
+    assert len(create_dataset("folder", tmp_path, "train")) == 0
 
 
 def test_a_holdout_splits_what_has_no_splits(tmp_path, clip):
@@ -234,6 +261,20 @@ def test_damaged_archives_are_told(tmp_path, clip):
         list_members(pack(tmp_path / "a.tgz", {"1.mp4": clip}))
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+def test_archives_do_not_need_forking(monkeypatch):
+    monkeypatch.delattr(os, "register_at_fork")  # as on Windows
+    assert runpy.run_module("vidhub.datasets.archives")["list_members"]
+
+
+def test_tables_of_contents_are_read_once_however_many_there_are(tmp_path, monkeypatch):
+    paths = [pack(tmp_path / f"{i}.tar", {"a.cls": b"1"}) for i in range(300)]
+    for path in paths:
+        list_members(path)
+    monkeypatch.delattr(archives.tarfile, "open")
+    assert all(list_members(path) == ["a.cls"] for path in paths)
+
+
 def test_shards(tmp_path, clip):
     first = {"x.mp4": clip, "x.json": b'{"label": "run"}', "y.mp4": clip, "y.txt": b"jump\n"}
     pack(tmp_path / "train-000.tar", first)
@@ -246,6 +287,9 @@ def test_shards(tmp_path, clip):
     assert again.records == data.records
     pack(tmp_path / "val-0.tar", {"x.mp4": clip, "x.cls": b"0", "y.mp4": clip, "y.txt": b"run"})
     assert create_dataset("webdataset", tmp_path, "val").labels == [0, 1]
+    pack(tmp_path / "other.tar", {"x.mp4": clip, "x.txt": b"fall"})  # of another data set
+    alone = create_dataset("webdataset", tmp_path / "val-{0..0}.tar", "val")
+    assert (alone.classes, alone.labels) == (("jump", "run"), [0, 1])
     pack(tmp_path / "test-0.tar", {"x.cls": b"3"})
     with pytest.raises(InputError, match="sample 'x' has no video"):
         create_dataset("webdataset", tmp_path, "test")
@@ -272,6 +316,43 @@ def test_csv_files_by_split_number_their_classes_together(tmp_path):
     assert create_dataset("csv", tmp_path, "train").labels == [0]
 
 
+def test_a_csv_file_as_root_numbers_its_classes_with_the_other_splits(tmp_path):
+    (tmp_path / "train.csv").write_text("a.mp4,run\n")
+    (tmp_path / "my_val.csv").write_text("b.mp4,jump\n")
+    assert create_dataset("csv", tmp_path / "train.csv", "train").labels == [1]
+    assert create_dataset("csv", tmp_path / "my_val.csv", "val").labels == [0]
+
+
+@pytest.mark.parametrize("name", ["metadata", "test_times"])
+def test_other_tables_in_the_folder_change_nothing(tmp_path, name):
+    (tmp_path / "train.csv").write_text("path,label\na.mp4,2\nb.mp4,10\n")
+    (tmp_path / f"{name}.csv").write_text("clip,duration\na,two\n")
+    (tmp_path / "train.json").write_text(json.dumps([{"path": "a.mp4", "label": "x"}]))
+    (tmp_path / f"{name}.json").write_text("{}")
+    assert create_dataset("csv", tmp_path, "train").labels == [2, 10]
+    assert create_dataset("json", tmp_path, "train").classes == ("x",)
+
+
+def test_numbers_of_classes_may_be_written_as_pandas_does(tmp_path):
+    (tmp_path / "train.csv").write_text("path,label\na.mp4,2.0\nb.mp4,10.0\nc.mp4,\n")
+    data = create_dataset("csv", tmp_path, "train")
+    assert (data.labels, data.classes) == ([2, 10, None], ())
+    (tmp_path / "train.json").write_text('[{"path": "a.mp4", "label": NaN, "start": NaN, "end": 2}]')
+    assert create_dataset("json", tmp_path, "train").records == [VideoRecord(str(tmp_path / "a.mp4"), end=2)]
+
+
+def test_of_several_columns_of_a_kind_the_usual_name_counts(tmp_path):
+    (tmp_path / "train.csv").write_text("path,name,label\na.mp4,Anna,0\n")
+    assert create_dataset("csv", tmp_path, "train", folder="videos").records == [
+        VideoRecord(str(tmp_path / "videos" / "a.mp4"), 0)
+    ]
+
+
+def test_no_split_is_all_of_a_file(tmp_path):
+    (tmp_path / "v.csv").write_text("path,label,split\na.mp4,0,train\nb.mp4,1,val\n")
+    assert create_dataset("csv", tmp_path / "v.csv", "").labels == [0, 1]
+
+
 def test_several_labels_in_tables(tmp_path):
     (tmp_path / "train.csv").write_text("path,labels\na.mp4,run|jump\nb.mp4,\n")
     assert create_dataset("csv", tmp_path, "train", multi_label=True).labels == [(1, 0), ()]
@@ -295,6 +376,9 @@ def test_json_list(tmp_path):
         ("csv", "path,label\na.mp4\n", "line 2: expected 2 columns"),
         ("csv", "path,label,start\na.mp4,1,soon\n", "line 2: start and end must be seconds"),
         ("csv", "", "is empty"),
+        ("csv", "path,label\na.mp4,0\nb.mp4,-1\n", "line 3: labels that are numbers must be whole and from 0, not '-"),
+        ("csv", "path,label\na.mp4,0.5\n", "line 2: labels that are numbers must be whole and from 0, not '0.5'"),
+        ("csv", "path,kind\na.mp4,run\n", "none of labels: call it 'label', or leave out kind"),
         ("json", "{}", "must hold a list"),
         ("json", '[{"label": 1}]', "entry 1: the path of the video is missing"),
         ("json", '{"classes": ["a"], "videos": [{"path": "v", "label": "b"}]}', "'b' is none of the 1 classes"),
@@ -315,6 +399,7 @@ def test_lists_by_name(tmp_path):
     assert data.classes == ("x", "y")
     assert data.records[1] == VideoRecord(str(tmp_path / "b.mp4"), 1)
     (tmp_path / "val.txt").write_text("folder 12 1\n")
-    assert create_dataset("frame_list", tmp_path, "val").records[0].num_frames == 12
+    record = create_dataset("frame_list", tmp_path, "val", fps=12.5).records[0]
+    assert (record.num_frames, record.fps) == (12, 12.5)
     with pytest.raises(UnknownNameError, match="video_list"):
         create_dataset("videolist", tmp_path, "train")

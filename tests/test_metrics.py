@@ -167,6 +167,13 @@ def test_mean_average_precision_leaves_out_what_is_not_annotated():
     assert metrics.mean_average_precision(scores, targets) == 1
 
 
+def test_narrow_types_do_not_overflow():
+    label = np.array([15], np.uint8)
+    assert metrics.confusion_matrix(label, label, num_classes=20)[15, 15] == 1
+    assert metrics.top_k_accuracy(np.array([[1, 2, 0]], np.uint8), np.array([1], np.uint8), (1,)) == [1]
+    assert metrics.average_precision(np.array([3, 1], np.uint8), np.array([1, 0])) == 1
+
+
 # -------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -182,6 +189,10 @@ def test_mean_average_precision_leaves_out_what_is_not_annotated():
         (metrics.precision_recall_curve, (np.zeros(2), np.zeros(3)), "as many scores"),
         (metrics.hvu_mean_average_precision, (np.zeros((2, 3)), np.zeros((2, 3)), {"a": 2}), "2 tags, the targets 3"),
         (metrics.fuse_scores, ([np.zeros(2), np.zeros(3)], [1, 1]), "the same shape"),
+        (metrics.top_k_accuracy, (np.full((2, 3), np.nan), [0, 1]), "NaN or infinite"),
+        (metrics.mean_average_precision, (np.full((2, 1), np.nan), np.ones((2, 1))), "NaN or infinite"),
+        (metrics.precision_recall_curve, ([0.5, np.inf], [0, 1]), "NaN or infinite"),
+        (metrics.mean_class_accuracy, (np.zeros((2, 3)), [0, 1.5]), "whole numbers, not 1.5"),
     ],
 )
 def test_wrong_input(function, arguments, message):

@@ -16,6 +16,7 @@ from vidhub.metrics.segments import (
     detection_map,
     pairwise_iou,
     proposal_scores,
+    segment_scores,
     thumos14_map,
 )
 
@@ -144,6 +145,11 @@ def test_detections_of_unknown_classes_count_nowhere():
     assert detection_map(truth, found).average_map == 1
 
 
+def test_nothing_found_is_a_score_of_0():
+    truth = {"a": Labelled([(0, 10)], ["Jump"])}
+    assert set(segment_scores(truth, {}).values()) == {0}
+
+
 def test_wrong_input_is_one_sentence():
     with pytest.raises(InputError, match="no true segment"):
         detection_map({}, {})
@@ -151,6 +157,8 @@ def test_wrong_input_is_one_sentence():
         average_recall({"a": [[0, 1]]}, {})
     with pytest.raises(InputError, match="a segment, a class and a score"):
         detection_map({"a": Labelled([(0, 1)], [0])}, {"a": Labelled([(0, 1)], [0], [0.1, 0.2])})
+    with pytest.raises(InputError, match="NaN or infinite"):
+        detection_map({"a": Labelled([(0, 1)], [0])}, {"a": Labelled([(0, 1)], [0], [np.nan])})
 
 
 def test_a_moment_is_found_by_the_same_moment_alone():

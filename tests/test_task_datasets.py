@@ -28,6 +28,7 @@ from vidhub.datasets.detection import (
     read_tubes,
 )
 from vidhub.datasets.localization import read_class_list, read_class_segments, read_segments
+from vidhub.datasets.records import BoxesRecord
 from vidhub.datasets.skeleton import load_keypoints, ntu_missing, ntu_parts, ntu_split, read_ntu_skeleton, read_poses
 from vidhub.errors import InputError, UnknownNameError
 
@@ -283,7 +284,7 @@ def test_audio_lists_take_several_labels_and_names_with_blanks(tmp_path):
     path = write(tmp_path / "a.txt", "x.npy 250 3 1\n\ny.npy 10 0\n")
     assert [r.label for r in read_audio_list(path, multi_label=True)] == [(3, 1), (0,)]
     path = write(tmp_path / "b.txt", "a b.wav, 5, 2\n")
-    (record,) = read_audio_list(path, separator=",", folder="sound")
+    (record,) = read_audio_list(path, delimiter=",", folder="sound")
     assert (record.path, record.num_frames, record.label) == (str(Path("sound", "a b.wav")), 5, 2)
 
 
@@ -302,6 +303,12 @@ def test_bad_audio_lines_have_their_number(tmp_path, line, reason):
     path = write(tmp_path / "a.txt", f"fine.npy 1 0\n{line}\n")
     with pytest.raises(InputError, match=f"a.txt, line 2: .*{reason}"):
         read_audio_list(path, num_classes=9)
+
+
+def test_records_with_arrays_can_be_compared():
+    one, other = (BoxesRecord("v", "p", 0.1, np.zeros((2, 4)), ((0,), (1,))) for _ in range(2))
+    assert one in [other, one]
+    assert one != other
 
 
 def test_kinetics_sound(tmp_path):
@@ -657,7 +664,7 @@ def test_ava_in_videos_where_there_are_no_frames(tmp_path):
 def test_what_counts_in_scores_of_ava(tmp_path):
     write(tmp_path / "annotations" / "ava_val_v2.1.csv", ROW.format(12) + ROW.replace("0905", "0906").format(80))
     write(tmp_path / "annotations" / "ava_val_excluded_timestamps_v2.1.csv", "vidA0000000,0906\n")
-    (record,), classes, _, protocol = ALL["ava21"].read(tmp_path, "val")
+    (record,), classes, _, protocol, _ = ALL["ava21"].read(tmp_path, "val")
     assert len(protocol.classes) == 60
     assert classes[2] == "crawl"
     assert 2 not in protocol.classes
@@ -758,7 +765,7 @@ def test_another_pickle_is_no_file_of_tubes(tmp_path):
 def test_multisports_from_its_pickle_or_from_rows(tmp_path):
     names = [name.replace("_", " ") for name in detection.read_labels("multisports")]
     write(tmp_path / "trainval" / "multisports_GT.pkl", tubes(labels=names))
-    records, classes, _, protocol = ALL["multisports"].read(tmp_path, "val")
+    records, classes, _, protocol, _ = ALL["multisports"].read(tmp_path, "val")
     assert {classes[i] for i in set(range(66)) - set(protocol.classes)} == {
         "aerobic_kick_jump",
         "aerobic_off_axis_jump",

@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from clips import fill
@@ -19,6 +21,7 @@ import vidhub
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine.checkpoints import list_states
 from vidhub.engine.optim import create_schedule
+from vidhub.engine.prepare import open_training_set
 from vidhub.engine.recipe import Recipe
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
 
@@ -407,6 +410,13 @@ class Boundaries(Dataset):
     def __getitem__(self, index):
         at = int(torch.randint(4, 12, ()))
         return (torch.arange(16) >= at).float()[None] + 0.1 * torch.randn(1, 16), (torch.arange(16) == at).float()
+
+
+def test_skeletons_without_a_label_are_not_trained_on(tmp_path):
+    item = {"frame_dir": "x", "label": -1, "total_frames": 2, "keypoint": np.zeros((1, 2, 17, 2))}
+    (tmp_path / "poses.pkl").write_bytes(pickle.dumps([item]))
+    with pytest.raises(InputError, match="x' has no label, which training needs"):
+        open_training_set(Recipe(dataset="poses", root=str(tmp_path), train_split=""))
 
 
 def test_other_tasks_bring_their_loss_and_validation(tmp_path):

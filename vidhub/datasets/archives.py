@@ -74,7 +74,8 @@ def _version(archive: str | os.PathLike) -> tuple[int, int]:
 
 
 _LOCK = threading.Lock()
-os.register_at_fork(after_in_child=lambda: globals().update(_LOCK=threading.Lock()))  # it may be held at that moment
+if hasattr(os, "register_at_fork"):  # where there is forking: it may be held at that moment
+    os.register_at_fork(after_in_child=lambda: globals().update(_LOCK=threading.Lock()))
 
 _Place = tuple[int, int] | zipfile.ZipInfo  # offset and size in a tar file
 
@@ -84,7 +85,7 @@ def _members(archive: str, version: tuple[int, int]) -> dict[str, _Place]:
         return _scan(archive, version)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache  # without a limit: shards are read in any order, and a large table takes long
 def _scan(archive: str, version: tuple[int, int]) -> dict[str, _Place]:
     """Where every file in the archive is; hidden ones and those that macOS adds are left out."""
     if archive.lower().endswith(_COMPRESSED):
@@ -102,7 +103,7 @@ def _scan(archive: str, version: tuple[int, int]) -> dict[str, _Place]:
     return {name: found[name] for name in sorted(found.keys() - hidden, key=natural_order)}
 
 
-@functools.lru_cache(maxsize=16)
+@functools.cache
 def _folders(archive: str, version: tuple[int, int]) -> dict[str, list[str]]:
     """The images in each folder."""
     folders: dict[str, list[str]] = {}

@@ -1,17 +1,17 @@
-"""The sound of videos and sound files."""
+"""The sound of videos and sound files, and stored spectrograms of it."""
 
 from __future__ import annotations
 
 import os
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
 import torch
 
 from ..errors import InputError, VideoError, in_one_line
-from .decoding import ANY_METADATA
+from .decoding import open_container
 
 
 class AudioReader:
@@ -23,12 +23,12 @@ class AudioReader:
 
     Raises:
         FileNotFoundError: there is no such file.
-        VideoError: it cannot be read, or has no sound.
+        VideoError: it cannot be read, or has no sound; or the part is empty.
         InputError: another kind of source.
     """
 
     def __init__(self, src: Any, *, start: float | None = None, end: float | None = None):
-        self.start, self.end = start, end
+        self.start, self.end = max(start or 0.0, 0.0), end
         self.name = (
             os.fsdecode(src) if isinstance(src, (str, os.PathLike)) else getattr(src, "name", type(src).__name__)
         )
@@ -36,14 +36,20 @@ class AudioReader:
             src = BytesIO(src)
         elif isinstance(src, (str, os.PathLike)):
             src = os.fsdecode(src)
-            if "://" not in src and not os.path.isfile(src):
-                raise FileNotFoundError(f"there is no file {src!r}.")
+            if "://" not in src:
+                if not os.path.isfile(src):
+                    raise FileNotFoundError(f"there is no file {src!r}.")
+                src = f"file:{os.path.abspath(src)}"  # or a name with a colon in it would be taken for a URL
         elif not hasattr(src, "read"):
             raise InputError(f"sound is read from paths, URLs, bytes and binary files, not from {type(src).__name__}.")
+        elif not (hasattr(src, "seekable") and src.seekable()):
+            src = BytesIO(src.read())
+        if end is not None and end <= self.start:
+            raise VideoError(f"the part of {self.name!r} from {self.start:g} to {end:g} s is empty.")
         try:
-            self._container = av.open(src, **ANY_METADATA)
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"{self.name!r} cannot be read: {in_one_line(error)}.") from error
+            self._container = open_container(src, repr(self.name))
+        except VideoError as error:
+            raise VideoError(f"{self.name!r} cannot be read: {in_one_line(error.__cause__)}.") from error
         if not self._container.streams.audio:
             self.close()
             raise VideoError(f"{self.name!r} has no sound track.")
@@ -52,7 +58,7 @@ class AudioReader:
         """The mean of its channels: float32 (N,), usually within [-1, 1].
 
         Raises:
-            VideoError: nothing can be decoded, or the part is empty.
+            VideoError: nothing can be decoded, or the sound ends before the part.
         """
         stream = self._container.streams.audio[0]
         self._container.seek(0)
@@ -77,8 +83,8 @@ class AudioReader:
         pieces.extend(out.to_ndarray()[0] for out in resample.resample(None))
         if not pieces:
             raise VideoError(f"the sound track of {self.name!r} is empty.")
-        first, last = (None if t is None else round(t * sample_rate) for t in (self.start, self.end))
-        wave = np.concatenate(pieces)[first:last]
+        last = None if self.end is None else round(self.end * sample_rate)
+        wave = np.concatenate(pieces)[round(self.start * sample_rate) : last]
         if not len(wave):
             raise VideoError(f"the sound of {self.name!r} ends before {self.start:g} s.")
         return torch.from_numpy(wave)
@@ -91,3 +97,33 @@ class AudioReader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class StoredSpectrogram:
+    """The log-mel spectrogram in an ``.npy`` file, as MMAction2's lists of sound features have them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it holds something else.
+    """
+
+    def __init__(self, src: str | os.PathLike | BinaryIO):
+        name = os.fspath(src) if isinstance(src, (str, os.PathLike)) else getattr(src, "name", "the given file")
+        try:
+            values = np.load(src, allow_pickle=False)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"there is no file {name!r}.") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise VideoError(f"{name!r} is no NumPy file of numbers ({in_one_line(error)}).") from error
+        if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "iuf":
+            found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "several arrays"
+            raise VideoError(f"{name!r} must hold a spectrogram (rows, mel bands), and holds {found}.")
+        if not np.isfinite(values).all():
+            raise VideoError(f"the spectrogram in {name!r} holds NaN or infinity: make it again.")
+        self.spectrogram = torch.from_numpy(values.astype(np.float32))
+
+    def __enter__(self) -> StoredSpectrogram:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass

@@ -14,7 +14,8 @@ from ..errors import InputError, VideoError
 from ..transforms import functional as F
 from ..transforms.sampling import clips_around
 from ..weights.types import DetectionConfig
-from .records import BoxesRecord, BoxProtocol
+from .dataset import open_video
+from .records import BoxesRecord, BoxProtocol, VideoRecord
 from .video_io import VideoReader
 
 
@@ -142,10 +143,10 @@ class BoxDataset(Dataset):
         return BoxSample(clip.contiguous(), boxes, labels, index, bank, picture)
 
     def _frames(self, record: BoxesRecord) -> Tensor:
-        with VideoReader(record.path) as reader:
+        with open_video(VideoRecord(record.path)) as reader:
             time = record.timestamp - first_second(record, reader)
-            frame = time if record.in_frames else time * reader.fps
-            if frame > reader.num_frames:
+            frame = time if record.in_frames else frame_at(reader, time)
+            if time > (reader.num_frames if record.in_frames else reader.duration):
                 what = "frame" if record.in_frames else "second"
                 raise VideoError(f"it ends before {what} {record.timestamp:g}, of which there are boxes.")
             stop = record.shot[1] if record.shot else None
@@ -169,6 +170,7 @@ class BoxDataset(Dataset):
 
 
 _TRIES = 10  # places for a crop, if there is nobody in it
+_CLOCK = 1e-3  # seconds to which containers round times
 _WHOLE = 30.0  # seconds by which a video is longer than what is annotated of it, if it is the whole movie
 
 
@@ -178,6 +180,11 @@ def first_second(record: BoxesRecord, reader: VideoReader) -> float:
         return record.first_second
     part = record.last_second - record.first_second
     return 0.0 if reader.duration > part + _WHOLE else record.first_second
+
+
+def frame_at(reader: VideoReader, time: float) -> int:
+    """The frame that is shown at ``time`` seconds, by the video's own clock, which may run unevenly."""
+    return max(int(reader.timestamps.searchsorted(time + _CLOCK, "right")) - 1, 0)
 
 
 def _seen(boxes: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from .info import DatasetInfo
 from .records import BoxesRecord, PoseRecord, VideoRecord
 
 _MODULES = ("recognition", "lists", "localization", "proposals", "detection", "skeleton", "audio")
+_OF_VIDEOS = ("recognition", "skeleton", "audio")  # tasks that give a label to a video
 _IN_A_LINE = re.compile(r", (line|item) \d")  # in what readers say of files that are there
 BAD_FILES = "bad_files.txt"  # under a data set's root: what `vidhub check` found, left out by `create_dataset`
 
@@ -57,11 +58,11 @@ def create_dataset(
         split: such as "train" or "val"; each data set names its own. "": all of a file of one's own.
         transform: of ``create_transform``; see ``VideoDataset`` and ``RecordDataset``.
         bad_files: a list that ``vidhub check`` wrote, whose videos are left out; True: ``bad_files.txt`` under the
-            root, where there is one; False: none.
+            root (beside it, if that is no folder), where there is one; False: none.
         options: of the data set's parse function.
 
     Returns:
-        A ``VideoDataset`` for recognition, of videos or skeletons, else a ``RecordDataset``.
+        A ``VideoDataset`` for recognition, of videos, sounds or skeletons, else a ``RecordDataset``.
 
     Raises:
         UnknownNameError: no such data set or split.
@@ -79,13 +80,24 @@ def create_dataset(
             raise
         raise InputError(f"the data set {name!r} does not take this option: {error}.") from None
     records, classes = parsed.records, parsed.classes
-    listed = root / BAD_FILES if bad_files is True else bad_files
+    listed = _bad_files_of(root) if bad_files is True else bad_files
     if listed and (bad_files is not True or Path(listed).exists()):
-        bad = read_bad_files(listed)
-        records = [record for record in records if getattr(record, "path", None) not in bad]
-    if (records and isinstance(records[0], (VideoRecord, PoseRecord))) or info.task in ("recognition", "skeleton"):
-        return VideoDataset(records, transform, classes=classes, categories=parsed.categories)
+        bad = set(read_bad_files(listed))
+        records = [record for record in records if bad.isdisjoint(_names(record))]
+    if info.task in _OF_VIDEOS or (records and isinstance(records[0], (VideoRecord, PoseRecord))):
+        options = {"categories": parsed.categories, "num_classes": parsed.num_classes}
+        return VideoDataset(records, transform, classes=classes, **options)
     return RecordDataset(records, transform, classes=classes, protocol=parsed.protocol)
+
+
+def _bad_files_of(root: Path) -> Path:
+    return (root if root.is_dir() else root.parent) / BAD_FILES  # of a file or a pattern of shards beside it
+
+
+def _names(record: Any) -> set[str]:
+    """Under which a list may have a record: that of its file, and where it is a part that of the part."""
+    names = {getattr(record, "path", None), getattr(record, "name", None)} - {None}
+    return {os.path.abspath(name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -140,7 +152,7 @@ def check_dataset(
     Of boxes of one's own, the rows are checked too.
 
     Returns:
-        The report, and the path of the list, under the root.
+        The report, and the path of the list.
 
     Raises:
         InputError: the data set is not one of videos.
@@ -166,8 +178,8 @@ def check_dataset(
                 raise InputError(f"{name!r} is not a data set of videos, so there is nothing to decode.")
             records[record.name] = record
     report = check_videos(list(records.values()), workers=workers, full=full)
-    path = Path(root) / BAD_FILES
-    if report.bad:
+    path = _bad_files_of(Path(root))
+    if report.bad or path.exists():
         write_bad_files(report, path)
     if info.check:
         bad = {name for name, _ in report.bad}

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from .._files import write_whole
 from ..errors import InputError, in_one_line
 from .audio_io import AudioReader
-from .dataset import open_video
+from .dataset import is_flow, open_sound, open_stored_flow, open_video
 from .lists import SOUND_SUFFIXES
 from .records import VideoRecord
 
@@ -29,12 +29,13 @@ class CheckReport:
 
     checked: int  # videos
     frames: int  # decoded in all; sound has none
-    bad: list[tuple[str, str]] = field(default_factory=list)  # (path, reason), in the order of the records
+    bad: list[tuple[str, str]] = field(default_factory=list)  # (name, reason), in the order of the records
     problems: list[str] = field(default_factory=list)  # of the annotation, with their lines
+    good: list[str] = field(default_factory=list)  # names of the others, where all of them was decoded
 
     def __str__(self) -> str:
         lines = [f"{self.checked} videos checked, {self.frames} frames decoded: {len(self.bad)} bad"]
-        lines += [f"  {path}: {reason}" for path, reason in self.bad]
+        lines += [f"  {name}: {reason}" for name, reason in self.bad]
         if self.problems:
             lines += [f"{len(self.problems)} problems in the annotation", *(f"  {text}" for text in self.problems)]
         return "\n".join(lines)
@@ -51,6 +52,9 @@ def check_videos(
         workers: processes; None: one per core.
         full: decode every frame; False: the first and the last one.
         progress: show a bar.
+
+    Raises:
+        InputError: the processes cannot start.
     """
     records = list({record.name: record for record in records}.values())
     reasons: dict[str, str] = {}
@@ -58,46 +62,57 @@ def check_videos(
     with tqdm(total=len(records), unit="video", disable=not progress, desc="checking") as bar:
         for record, result in _results(records, max(1, workers or os.cpu_count() or 1), full):
             if isinstance(result, str):
-                reasons[record.path] = result
+                reasons[record.name] = result
             else:
                 frames += result
             bar.update()
             bar.set_postfix(bad=len(reasons))
-    order = dict.fromkeys(record.path for record in records if record.path in reasons)
-    return CheckReport(len(records), frames, [(path, reasons[path]) for path in order])
+    names = [record.name for record in records]
+    bad = [(name, reasons[name]) for name in names if name in reasons]
+    good = [name for name in names if full and name not in reasons]
+    return CheckReport(len(records), frames, bad, good=good)
 
 
 def write_bad_files(report: CheckReport, path: str | Path) -> None:
-    """Add the bad videos to the list ``path``: a line "path<TAB>reason" each. The file is replaced as a whole."""
+    """Add the bad videos to the list ``path``, a line "name<TAB>reason" each, and take out those found good.
+
+    Of a part of a video the name has its seconds, "a.mp4#t=1.5,3". Names are relative to the list's folder where they
+    are in it, so that both can be moved. The file is replaced as a whole.
+    """
     path = Path(path)
     listed = read_bad_files(path) if path.exists() else {}
-    listed |= dict(report.bad)
-    write_whole(path, "".join(f"{name}\t{reason}\n" for name, reason in listed.items()))
+    for name in report.good:
+        listed.pop(os.path.abspath(name), None)
+    listed |= {os.path.abspath(name): reason for name, reason in report.bad}
+    folder = os.path.join(os.path.abspath(path.parent), "")
+    text = "".join(f"{name.removeprefix(folder)}\t{reason}\n" for name, reason in listed.items())
+    write_whole(path, text.encode("utf-8", "surrogateescape"))  # names may be in no known encoding
 
 
 def read_bad_files(path: str | Path) -> dict[str, str]:
-    """The paths in a list of :func:`write_bad_files`, with the reasons; lines may hold a path alone.
+    """The names in a list of :func:`write_bad_files`, absolute, with the reasons; lines may hold a name alone.
 
     Raises:
         InputError: there is no such file.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = Path(path).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError as error:
         raise InputError(f"cannot read the list of bad files {str(path)!r} ({error}).") from error
     # names may hold tabs, reasons do not
-    return dict((*line.rsplit("\t", 1), "")[:2] for line in lines if line)
+    rows = [(*line.rsplit("\t", 1), "")[:2] for line in lines if line]
+    folder = os.path.abspath(Path(path).parent)
+    return {os.path.normpath(os.path.join(folder, name)): reason for name, reason in rows}
 
 
 def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterator[tuple[VideoRecord, int | str]]:
     """(record, number of decoded frames or what is wrong), as they are done."""
-    context = get_context("spawn")  # forked processes would share the state of the decoders
     waiting, suspects = list(reversed(records)), []
     while waiting or suspects:
         # after a crash the videos that were being decoded are tried again, one at a time, to find the one to blame
         alone = bool(suspects)
         queue, size = (suspects, 1) if alone else (waiting, workers)
-        pool = ProcessPoolExecutor(size, mp_context=context)
+        pool = _started(size)
         running: dict[Future, VideoRecord] = {}
         try:
             while queue or running:
@@ -119,13 +134,26 @@ def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterat
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _started(workers: int) -> ProcessPoolExecutor:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # forked ones would share the decoders' state
+    try:
+        pool.submit(os.getpid).result()  # or a pool that cannot even start would be blamed on the first video
+    except BrokenProcessPool:
+        raise InputError(
+            "the processes that decode cannot start: in a script, call this under if __name__ == '__main__':, since "
+            "each of them imports the script."
+        ) from None
+    return pool
+
+
 def _decode(record: VideoRecord, full: bool) -> int | str:
     try:
-        if record.path.lower().endswith(SOUND_SUFFIXES):
-            with AudioReader(record.path) as sound:
-                sound.waveform(_SAMPLE_RATE)
+        if record.path.lower().endswith((*SOUND_SUFFIXES, ".npy")):
+            with open_sound(record) as sound:
+                if isinstance(sound, AudioReader):  # spectrograms are read when they are opened
+                    sound.waveform(_SAMPLE_RATE)
             return 0
-        with open_video(record) as reader:
+        with (open_stored_flow if is_flow(record.template) else open_video)(record) as reader:
             total = reader.num_frames
             if record.num_frames is not None and total < record.num_frames:
                 return f"it has {total} frames, the list says {record.num_frames}"

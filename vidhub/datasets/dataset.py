@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
@@ -19,8 +21,8 @@ from tqdm.auto import tqdm
 from ..errors import InputError, VideoError
 from ..transforms.functional import fit_size, resize
 from .archives import SEPARATOR, member_frames, open_member
-from .audio_io import AudioReader
-from .flow import FlowReader, has_stored_flow
+from .audio_io import AudioReader, StoredSpectrogram
+from .flow import FlowReader, flow_pictures, has_stored_flow
 from .records import BoxProtocol, Label, PoseRecord, VideoRecord
 from .skeleton import load_keypoints
 from .video_io import VideoReader
@@ -34,7 +36,8 @@ class VideoDataset(Dataset):
     other callable gets all frames as uint8 (T, 3, H, W), of skeletons the record; without a transform these come out.
     The target is an int64 class, -1 without a label; for several labels float32 (num_classes,) of zeros and ones;
     for labels by category the same, with NaN for the categories not annotated. A video that cannot be read, or
-    skeletons that the transform cannot use, are a ``VideoError`` with the name.
+    skeletons that the transform cannot use, are a ``VideoError`` with the name, a missing file is a
+    ``FileNotFoundError``.
 
     Args:
         records: of a parse function; ``create_dataset`` calls one.
@@ -44,7 +47,7 @@ class VideoDataset(Dataset):
         categories: for labels by category, the number of tags in each, in the order of the target.
 
     Raises:
-        InputError: a label beyond the number of classes.
+        InputError: a label below 0 or beyond the number of classes, or several of how many classes is not known.
     """
 
     def __init__(
@@ -56,14 +59,12 @@ class VideoDataset(Dataset):
         num_classes: int = 0,
         categories: dict[str, int] | None = None,
     ):
-        self.records = list(records)
         self.transform = transform
         self.classes = tuple(classes)
         self.categories = dict(categories or {})
         self.num_classes = num_classes or len(self.classes) or sum(self.categories.values())
-        self._frames: list[tuple[Tensor, float]] | None = None  # of every video, once cached
-        for record in self.records:
-            _check_label(record, self.num_classes, self.categories)
+        self._cached: _FrameStore | None = None  # the frames of every video
+        self.records = [_checked(record, self.num_classes, self.categories) for record in records]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -84,7 +85,7 @@ class VideoDataset(Dataset):
             path = getattr(record, "path", record.name)
             raise VideoError(str(error) if path in str(error) else f"{path!r}: {error}") from None
 
-    def open(self, index: int) -> VideoReader | VideoPart | AudioReader | FlowReader:
+    def open(self, index: int) -> VideoReader | VideoPart | AudioReader | StoredSpectrogram | FlowReader:
         """A reader of video ``index``, or of its sound or optical flow where the transform takes that.
 
         Skeletons are read here: a context that gives the record.
@@ -95,13 +96,13 @@ class VideoDataset(Dataset):
         if modality == "skeleton":
             raise InputError(f"{record.path!r} is a video, and this network takes skeletons: use a data set of those.")
         if modality == "audio":
-            return AudioReader(_source(record), start=record.start, end=record.end)
-        if modality == "flow" and has_stored_flow(record.path):
-            return FlowReader(record.path, stack=self.transform.stack)
-        if self._frames is None:
+            return open_sound(record)
+        if modality == "flow" and (is_flow(record.template) or has_stored_flow(record.path)):
+            return open_stored_flow(record, self.transform.stack)
+        if self._cached is None:
             reader = open_video(record)
         else:
-            frames, fps = self._frames[index]
+            frames, fps = self._cached[index]
             reader = VideoReader(frames, fps=fps)
         return FlowReader(reader, stack=self.transform.stack) if modality == "flow" else reader
 
@@ -131,24 +132,58 @@ class VideoDataset(Dataset):
         A data set that is cached already stays as it is.
 
         Raises:
-            InputError: its transform takes sound.
+            InputError: its transform takes sound, or it holds skeletons or stored flow.
         """
         if getattr(self.transform, "modality", "video") == "audio":
             raise InputError("only pictures can be cached, and this network takes sound: set cache to 0.")
-        if self._frames is not None:
+        if any(isinstance(record, PoseRecord) or is_flow(record.template) for record in self.records):
+            raise InputError("only videos can be cached, not skeletons or stored optical flow: set cache to 0.")
+        if self._cached is not None:
             return
-        kept, self._frames = [], []
+        kept, store = [], _FrameStore()
         for record in tqdm(self.records, desc="decoding", unit="video"):
             try:
                 with open_video(record) as reader:
                     # the transforms' own resize: networks notice another one
                     size = fit_size(reader.size, short=min(short_side, *reader.size))
                     frames = [resize(frames, size) for frames in _in_pieces(reader)]
-                    self._frames.append((torch.cat(frames), reader.fps))
+                    store.append(torch.cat(frames), reader.fps)
                     kept.append(record)
             except (VideoError, OSError) as error:
                 tqdm.write(f"left out: {error}")
-        self.records = kept
+        store.close()
+        self.records, self._cached = kept, store
+
+
+class _FrameStore:
+    """Frames of many videos in few tensors, since each of these costs a spawned loader worker a file descriptor."""
+
+    BLOCK = 1 << 28  # bytes of a tensor, unless a single video has more
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []  # uint8, flat
+        self._places: list[tuple[int, int, torch.Size, float]] = []  # of each video: block, first byte, shape, fps
+        self._pending: list[Tensor] = []  # of the next block
+
+    def append(self, frames: Tensor, fps: float) -> None:
+        """Add a video: uint8 (T, 3, H, W)."""
+        frames, used = frames.permute(0, 2, 3, 1), sum(map(len, self._pending))  # as readers give them out
+        if used + frames.numel() > self.BLOCK:
+            self.close()
+            used = 0
+        self._places.append((len(self._blocks), used, frames.shape, fps))
+        self._pending.append(frames.flatten())
+
+    def close(self) -> None:
+        """Put what is pending into a block."""
+        if self._pending:
+            self._blocks.append(torch.cat(self._pending))
+            self._pending = []
+
+    def __getitem__(self, index: int) -> tuple[Tensor, float]:
+        """Frames, uint8 (T, H, W, 3), and how many there are a second."""
+        block, start, shape, fps = self._places[index]
+        return self._blocks[block][start : start + shape.numel()].view(shape), fps
 
 
 class RecordDataset(Dataset):
@@ -232,8 +267,15 @@ def open_video(record: VideoRecord) -> VideoReader | VideoPart:
         FileNotFoundError: there is no such file.
         VideoError: it cannot be read, or the part lies outside the video.
     """
+    return _part(_open(_source(record), record), record)
+
+
+def _open(source: Any, record: VideoRecord) -> VideoReader:
     threads = 1 if get_worker_info() else 0  # loader workers share the cores
-    reader = VideoReader(_source(record), threads=threads)
+    return VideoReader(source, threads=threads, **({"fps": record.fps} if record.fps else {}))
+
+
+def _part(reader: VideoReader, record: VideoRecord) -> VideoReader | VideoPart:
     if record.start is None and record.end is None:
         return reader
     try:
@@ -243,17 +285,53 @@ def open_video(record: VideoRecord) -> VideoReader | VideoPart:
         raise VideoError(f"{record.path!r}: {error}") from None
 
 
+def open_sound(record: VideoRecord) -> AudioReader | StoredSpectrogram:
+    """A reader of the sound of the video, or of the part of it, that a record names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: it cannot be read, or has no sound; or a part of a stored spectrogram is asked for.
+    """
+    if record.path.lower().endswith(".npy"):
+        if record.start is not None or record.end is not None:
+            raise VideoError(f"{record.path!r} is a stored spectrogram, of which parts cannot be had by seconds.")
+        return StoredSpectrogram(_source(record))
+    return AudioReader(_source(record), start=record.start, end=record.end)
+
+
 def _source(record: VideoRecord) -> Any:
+    if is_flow(record.template):
+        raise InputError(f"{record.path!r} has pictures {record.template!r} of x and y, which networks on flow take.")
     if record.template is not None:
-        numbers = range(record.first_frame, record.first_frame + (record.num_frames or 0))
-        names = [record.template.format(number) for number in numbers]
-        if SEPARATOR in record.path:
-            return [partial(open_member, f"{record.path}/{name}") for name in names]
-        return [os.path.join(record.path, name) for name in names]
+        return _pictures(record)
     if SEPARATOR not in record.path:
         return record.path
     frames = member_frames(record.path)
     return [partial(open_member, name) for name in frames] if frames else open_member(record.path)
+
+
+def _pictures(record: VideoRecord, *axis: str) -> list[Any]:
+    """The images that the template names."""
+    numbers = range(record.first_frame, record.first_frame + (record.num_frames or 0))
+    names = [record.template.format(*axis, number) for number in numbers]
+    if SEPARATOR in record.path:
+        return [partial(open_member, f"{record.path}/{name}") for name in names]
+    return [os.path.join(record.path, name) for name in names]
+
+
+def is_flow(template: str | None) -> bool:
+    """Whether it has a place for x and y before that of the number."""
+    return sum(field is not None for _, field, _, _ in string.Formatter().parse(template or "")) == 2
+
+
+def open_stored_flow(record: VideoRecord, stack: int = 1) -> FlowReader:
+    """A reader of the flow pictures that a record names, or that are in its folder; raises as :func:`open_video`."""
+    if is_flow(record.template):
+        sources = [_pictures(record, axis) for axis in "xy"]
+    else:
+        first, count = record.first_frame, record.num_frames
+        sources = flow_pictures(record.path, None if count is None else range(first, first + count))
+    return FlowReader(tuple(_part(_open(source, record), record) for source in sources), stack=stack)
 
 
 class VideoPart:
@@ -293,16 +371,30 @@ class VideoPart:
 # ------------------------------------------------------------------------------------------------------------ labels
 
 
-def _check_label(record: VideoRecord, num_classes: int, categories: dict[str, int]) -> None:
+def _checked(record: Any, num_classes: int, categories: dict[str, int]) -> Any:
+    """The record, of which a label of NumPy's becomes a plain number."""
     label = record.label
+    if isinstance(label, np.integer):
+        label = int(label)
+        record = replace(record, label=label)
     if isinstance(label, dict):
         for name, tags in label.items():
             if name in categories and not all(0 <= tag < categories[name] for tag in tags):
                 raise InputError(f"{record.name!r} has tags {tags}, but {name!r} has {categories[name]} of them.")
-    elif label is not None and num_classes:
-        for value in (label,) if isinstance(label, int) else label:
-            if not 0 <= value < num_classes:
-                raise InputError(f"{record.name!r} is of class {value}, but there are {num_classes} classes.")
+        return record
+    if label is None or (label == -1 and isinstance(record, PoseRecord)):  # the label of skeletons without one
+        return record
+    if not isinstance(label, int) and not num_classes:
+        raise InputError(
+            f"{record.name!r} has several labels, and how many classes there are is not known: list their names in "
+            "classes.txt, or pass num_classes."
+        )
+    for value in (label,) if isinstance(label, int) else label:
+        if value < 0:
+            raise InputError(f"{record.name!r} is of class {value}, but classes count from 0: give None for no label.")
+        if num_classes and value >= num_classes:
+            raise InputError(f"{record.name!r} is of class {value}, but there are {num_classes} classes.")
+    return record
 
 
 def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -> Tensor:
@@ -314,7 +406,7 @@ def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -
 
 
 def _relabelled(record: VideoRecord, table: list[int]) -> VideoRecord:
-    if record.label is None:
+    if record.label is None or record.label == -1:
         return record
     label = table[record.label] if isinstance(record.label, int) else tuple(table[i] for i in record.label)
     return replace(record, label=label)

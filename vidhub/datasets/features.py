@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from ..errors import InputError
 from ..transforms.localization import step_times
@@ -21,6 +21,7 @@ from .lists import VIDEO_SUFFIXES
 from .records import SegmentsRecord
 from .video_io import VideoReader
 
+_MOST_KEPT = 1 << 30  # bytes of features in memory
 _logger = logging.getLogger(__name__)
 
 
@@ -136,7 +137,7 @@ class FeatureDataset(Dataset):
         classes: names of the classes of the records' labels; others are left out.
         max_steps: longer videos are cut at random to that many steps, around half a segment at least; for training.
         crop: shares between which a random one of the steps of other videos is kept, likewise; None: all.
-        cache: keep what was read.
+        cache: keep what was read, up to 1 GiB in all loader workers together.
 
     Raises:
         InputError: ``crop`` is no pair of shares, or parts are asked for of a network for whole videos.
@@ -165,6 +166,7 @@ class FeatureDataset(Dataset):
         self.classes, self.num_classes = tuple(classes), len(classes)
         self._index = {name: i for i, name in enumerate(classes)}
         self._kept: dict[int, Tensor] | None = {} if cache else None
+        self._bytes_kept = 0
 
     def __len__(self) -> int:
         return len(self.records)
@@ -179,8 +181,14 @@ class FeatureDataset(Dataset):
         if self.config.num_steps:
             values = rescale(values, self.config.num_steps)
         if self._kept is not None:
-            self._kept[index] = values
+            self._keep(index, values)
         return values
+
+    def _keep(self, index: int, values: Tensor) -> None:
+        worker = get_worker_info()  # each keeps its own
+        if self._bytes_kept + values.nbytes <= _MOST_KEPT // (worker.num_workers if worker else 1):
+            self._kept[index] = values
+            self._bytes_kept += values.nbytes
 
     def check(self, *, training: bool = False) -> None:
         """See that every video has fitting features and a duration, before anything long begins.

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from ..weights.types import DataConfig, Weights
 from .video_io import VideoReader
 
 _BOUND = 20.0  # pixels that 8 bits reach in either direction, as flow pictures are usually stored
-_PICTURE = re.compile(r"(?:flow_)?([xy])_\d+\.(?:jpe?g|png)")
+_PICTURE = re.compile(r"(?:flow_)?([xy])_(\d+)\.(?:jpe?g|png)")
 # RAFT of torchvision, trained on FlyingChairs and FlyingThings; its small form is the fast one
 _RAFT = Weights(
     url="https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",
@@ -45,7 +44,8 @@ class FlowReader:
 
     Args:
         src: whatever ``VideoReader`` takes, or a reader of a video or of a part of it; or a folder of stored flow
-            pictures, ``flow_x_00001.jpg`` and ``flow_y_00001.jpg`` or ``x_00001.jpg`` and ``y_00001.jpg`` on.
+            pictures, ``flow_x_00001.jpg`` and ``flow_y_00001.jpg`` or ``x_00001.jpg`` and ``y_00001.jpg`` on; or two
+            readers of such pictures, of x and of y.
         stack: flows in the channels of a frame; 2 * stack are the channels.
         estimate: two batches of frames, uint8 (N, 3, H, W), to the flow between them in pixels, float (N, 2, H, W);
             None: torchvision's RAFT (small), whose weights are downloaded.
@@ -56,7 +56,7 @@ class FlowReader:
     """
 
     def __init__(self, src: Any, *, stack: int = 1, estimate: Estimate | None = None, short_side: int = 256):
-        self._stored = _stored_flow(src)
+        self._stored = list(src) if isinstance(src, tuple) else _stored_flow(src)
         self._reader = None if self._stored else src if hasattr(src, "get_frames") else VideoReader(src)
         self._stack, self._estimate = stack, estimate
         flows = self._stored[0].num_frames if self._stored else self._reader.num_frames - 1
@@ -65,8 +65,8 @@ class FlowReader:
             self.close()
             name = repr(os.fsdecode(src)) if isinstance(src, (str, os.PathLike)) else "the video"
             raise VideoError(f"{name} has too few pictures for {stack} optical flows.")
-        self.fps = self._reader.fps if self._reader else 30.0
-        size = self._reader.size if self._reader else self._stored[0].size
+        shown = self._reader or self._stored[0]
+        self.fps, size = shown.fps, shown.size
         scale = min(1.0, short_side / min(size)) if self._reader else 1.0
         self.size = tuple(round(side * scale) for side in size)
 
@@ -111,14 +111,24 @@ def _stored_flow(src: Any) -> list[VideoReader] | None:
     """Readers of the horizontal and the vertical flow pictures in a folder; None: it has none."""
     if not isinstance(src, (str, os.PathLike)) or not has_stored_flow(os.fsdecode(src)):
         return None
-    pictures: dict[str, list[Path]] = {"x": [], "y": []}
-    for path in sorted(Path(os.fsdecode(src)).iterdir()):
-        if match := _PICTURE.fullmatch(path.name):
-            pictures[match[1]].append(path)
+    return [VideoReader(paths) for paths in flow_pictures(os.fsdecode(src))]
+
+
+def flow_pictures(folder: str, numbers: range | None = None) -> tuple[list[str], list[str]]:
+    """Paths of the horizontal and the vertical flow pictures in a folder, by their numbers; those of ``numbers`` alone.
+
+    Raises:
+        VideoError: there are not as many of x as of y.
+    """
+    pictures: dict[str, list[tuple[int, str]]] = {"x": [], "y": []}
+    for name in os.listdir(folder):
+        if (match := _PICTURE.fullmatch(name)) and (numbers is None or int(match[2]) in numbers):
+            pictures[match[1]].append((int(match[2]), os.path.join(folder, name)))
     if len(pictures["x"]) != len(pictures["y"]):
-        counts = " and ".join(f"{len(paths)} of {axis}" for axis, paths in pictures.items())
-        raise VideoError(f"{os.fsdecode(src)!r} does not have as many flow pictures of x as of y: {counts}.")
-    return [VideoReader([str(path) for path in paths]) for paths in pictures.values()]
+        counts = " and ".join(f"{len(found)} of {axis}" for axis, found in pictures.items())
+        raise VideoError(f"{folder!r} does not have as many flow pictures of x as of y: {counts}.")
+    x, y = ([path for _, path in sorted(found)] for found in pictures.values())
+    return x, y
 
 
 @lru_cache

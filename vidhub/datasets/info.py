@@ -17,6 +17,7 @@ class Parsed(NamedTuple):
     classes: tuple[str, ...]  # class names in index order; () where none are known
     categories: dict[str, int] = {}  # noqa: RUF012, never changed; of labels by category, the number of tags in each
     protocol: BoxProtocol | None = None  # of boxes
+    num_classes: int = 0  # where they have no names, if it is known
 
 
 @dataclass(frozen=True)

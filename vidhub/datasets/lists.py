@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InputError
 from .annotation_files import existing, read_csv, read_json, read_lines
@@ -18,19 +19,9 @@ from .records import Label, VideoRecord
 from .video_io import IMAGE_SUFFIXES, natural_order
 
 VIDEO_SUFFIXES = (
-    ".mp4",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".mov",
-    ".mpg",
-    ".mpeg",
-    ".m4v",
-    ".flv",
-    ".wmv",
-    ".ts",
-    ".gif",
-    ".3gp",
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v"),
+    *(".mkv", ".webm", ".avi", ".divx", ".flv", ".wmv", ".asf", ".ogv", ".rm", ".rmvb", ".gif"),
+    *(".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".mxf", ".dv", ".y4m"),
 )
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
@@ -60,7 +51,7 @@ def read_video_list(
         InputError: the file is missing, or a line has too many labels or one that is no class; with its number.
     """
     records = []
-    for where, (name, *labels) in _rows(path, delimiter):
+    for where, (name, *labels) in split_lines(path, delimiter):
         label = _label(where, labels, multi_label, num_classes)
         records.append(VideoRecord(_joined(folder, name), label))
     return records
@@ -76,20 +67,23 @@ def read_frame_list(
     num_classes: int | None = None,
     template: str = "img_{:05}.jpg",
     start_index: int = 1,
+    fps: float | None = None,
 ) -> list[VideoRecord]:
     """The records of a text file with a line ``folder [offset] frames label`` for each folder of frame images.
 
     Args:
         with_offset: the lines say how many frames to leave out in front.
-        template: of the image names, filled with the number of a frame.
+        template: of the image names, filled with the number of a frame; of optical flow with x or y and the number,
+            such as "flow_{}_{:05}.jpg".
         start_index: number of the first frame in the image names.
+        fps: frames a second; None: 30.
         folder, delimiter, multi_label, num_classes: see :func:`read_video_list`.
 
     Raises:
         InputError: the file is missing or a line malformed; with its number.
     """
     records = []
-    for where, (name, *rest) in _rows(path, delimiter):
+    for where, (name, *rest) in split_lines(path, delimiter):
         numbers = 2 if with_offset else 1
         if len(rest) < numbers or not all(number.isdecimal() for number in rest[:numbers]):
             wanted = "folder, offset, frames and labels" if with_offset else "folder, frames and labels"
@@ -97,7 +91,7 @@ def read_frame_list(
         *offset, num_frames = map(int, rest[:numbers])
         label = _label(where, rest[numbers:], multi_label, num_classes)
         first = start_index + sum(offset)
-        records.append(VideoRecord(_joined(folder, name), label, None, None, num_frames, first, template))
+        records.append(VideoRecord(_joined(folder, name), label, None, None, num_frames, first, template, fps))
     return records
 
 
@@ -131,17 +125,25 @@ def read_tag_list(
     return records
 
 
-def parse_list(root: Path, split: str, *, file: str = "{split}.txt", frames: bool = False, **options: Any) -> Parsed:
-    """:func:`read_video_list` or :func:`read_frame_list` of ``root/file``; names come from ``root/classes.txt``."""
-    classes = _class_file(root)
+def parse_list(
+    root: Path, split: str, *, annotation: str = "{split}.txt", frames: bool = False, **options: Any
+) -> Parsed:
+    """:func:`read_video_list` or :func:`read_frame_list` of ``annotation`` under ``root``, with "{split}" filled in.
+
+    The names of classes come from ``root/classes.txt``.
+    """
+    classes = read_classes(root)
     reader = read_frame_list if frames else read_video_list
     options = {"num_classes": len(classes) or None, **options}
-    return Parsed(reader(root / file.format(split=split), root, **options), classes)
+    records = reader(root / annotation.format(split=split), root, **options)
+    return Parsed(records, classes, num_classes=options["num_classes"] or 0)
 
 
-def _rows(path: str | Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+def split_lines(path: str | Path, delimiter: str = " ") -> Iterator[tuple[str, list[str]]]:
+    """("file, line n", fields without blanks around them) of every line that is not empty."""
     for number, line in read_lines(path):
-        yield f"{path}, line {number}", line.split(None if delimiter == " " else delimiter)
+        fields = line.split(None if delimiter == " " else delimiter)
+        yield f"{path}, line {number}", [field.strip() for field in fields]
 
 
 def _label(where: str, texts: list[str], multi_label: bool, num_classes: int | None) -> Label:
@@ -168,12 +170,13 @@ def _joined(folder: str | Path, name: str) -> str:
 _SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
-def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
+def parse_folders(root: Path, split: str, *, holdout: float = 0.0, fps: float | None = None) -> Parsed:
     """``root/SPLIT/CLASS/VIDEO`` or ``root/CLASS/VIDEO``: videos, or folders of frame images; also inside an archive.
 
     Args:
         holdout: share of the videos that are "val" where there are no folders of splits. Which ones follows from their
             names, so that it is always the same.
+        fps: frames a second of folders of frame images; None: 30.
 
     Raises:
         InputError: there is no such split, or no video.
@@ -201,7 +204,8 @@ def parse_folders(root: Path, split: str, *, holdout: float = 0.0) -> Parsed:
         raise InputError(f"{str(root)!r} holds no videos in folders of classes; expected SPLIT/CLASS/VIDEO.")
     index = {name: i for i, name in enumerate(classes)}
     prefix = f"{root}{SEPARATOR}" if root.is_file() else f"{root}{os.sep}"
-    records = [VideoRecord(prefix + "/".join(path), index[name]) for path, name in zip(paths, names, strict=True)]
+    labels = [index[name] for name in names]
+    records = [VideoRecord(prefix + "/".join(path), i, fps=fps) for path, i in zip(paths, labels, strict=True)]
     return Parsed(records, classes)
 
 
@@ -226,114 +230,155 @@ def _folders_under(root: Path) -> Iterator[tuple[str, ...]]:
 
 def _videos(files: Iterable[str]) -> list[tuple[str, ...]]:
     """Paths, as tuples of their parts, of video and sound files and of folders of images, in natural order."""
-    found = {}
+    found, of_images, of_videos = set(), set(), set()
     for path in files:
-        lower = path.lower()
+        lower, folder = path.lower(), path.rpartition("/")[0]
         if lower.endswith(VIDEO_SUFFIXES + SOUND_SUFFIXES):
-            found[path] = None
-        elif lower.endswith(IMAGE_SUFFIXES) and "/" in path:
-            found[path.rpartition("/")[0]] = None
+            found.add(path)
+        if lower.endswith(VIDEO_SUFFIXES):
+            of_videos.add(folder)
+        elif lower.endswith(IMAGE_SUFFIXES) and folder:
+            of_images.add(folder)
+    found |= of_images - of_videos  # images beside a video are posters of it
     return [tuple(path.split("/")) for path in sorted(found, key=natural_order)]
 
 
 def _held_out(name: str, share: float) -> bool:
-    return zlib.crc32(name.encode()) / 2**32 < share
+    return zlib.crc32(os.fsencode(name)) / 2**32 < share
 
 
 # ------------------------------------------------------------------------------------------------------ CSV and JSON
 
-_COLUMNS = {
+_COLUMNS = {  # of several that are there the first
     "path": ("path", "file", "video", "filename", "video_path", "name"),
-    "label": ("label", "labels", "class", "category"),
+    "label": ("label", "labels", "class", "category", "action"),
     "split": ("split", "subset"),
     "start": ("start", "time_start", "start_time"),
     "end": ("end", "time_end", "end_time"),
 }
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
-def parse_table(
-    root: Path, split: str, *, kind: str, folder: str | Path | None = None, multi_label: bool = False
-) -> Parsed:
-    """Videos of a CSV or JSON file: ``root`` itself with a column "split", or ``root/SPLIT.csv``, ``.json``.
+class _Table(NamedTuple):
+    rows: list[tuple[str, dict[str, Any]]]  # where it is, and its cells by the keys of _COLUMNS
+    classes: tuple[str, ...] = ()
+    header: bool = True
+
+    def labels(self, several: bool) -> set[str]:
+        return {str(text) for _, row in self.rows for text in _texts(row.get("label"), several)}
+
+
+def parse_table(root: Path, split: str, *, kind: str, folder: str | Path = "", multi_label: bool = False) -> Parsed:
+    """Videos of a CSV or JSON file: ``root`` itself, maybe with a column "split", or ``root/SPLIT.csv``, ``.json``.
 
     A row has "path" and "label" (or "file", "video", "class", ...), and may have "split", "start" and "end" (seconds).
     A CSV file without such a header has two columns, path and label. A JSON file is a list of objects, or {"classes":
-    [names], "videos": [objects]}. Labels are numbers, or names, which are numbered in the order of the alphabet or of
-    ``classes.txt`` beside the file.
+    [names], "videos": [objects]}. Labels are numbers, or names, which are numbered in the order of ``classes.txt``
+    beside the file, or else of the alphabet: those of all files beside it together that are named after a split.
 
     Args:
+        split: "": all rows of a file.
         kind: "csv" or "json".
-        folder: paths are relative to it; None: the file's own.
+        folder: of the videos, relative to that of the file.
         multi_label: several labels, a list in JSON, or separated by | in CSV.
 
     Raises:
         InputError: a file is missing, or a row malformed; with its number.
     """
     base = root.parent if root.is_file() else root
-    files = [root] if root.is_file() else [existing(root / f"{split}.{kind}"), *sorted(root.glob(f"*.{kind}"))]
-    classes = _class_file(base)
-    tables = {}
-    for path in dict.fromkeys(files):  # all of them, since classes are numbered over all
-        rows, named = _csv_rows(path) if kind == "csv" else _json_rows(path)
-        tables[path] = rows
-        classes = classes or named
-    texts = {str(t) for rows in tables.values() for _, row in rows for t in _texts(row.get("label"), multi_label)}
-    if not classes and not all(text.isdecimal() for text in texts):
-        classes = tuple(sorted(texts))
+    path = root if root.is_file() else existing(root / f"{split}.{kind}")
+    read = _csv_table if kind == "csv" else _json_table
+    table = read(path)
+    classes = read_classes(base) or table.classes
+    if not classes:
+        tables = [table, *_other_tables(path, table, read)]
+        texts = {text for each in tables for text in each.labels(multi_label)}
+        classes = next((each.classes for each in tables if each.classes), ())
+        if not classes and not all(_NUMBER.fullmatch(text) for text in texts):
+            classes = tuple(sorted(texts))
     index = {name: i for i, name in enumerate(classes)}
-    folder = base if folder is None else folder
     records = []
-    for where, row in tables[files[0]]:
+    for where, row in table.rows:
         if not row.get("path"):
             raise InputError(f"{where}: the path of the video is missing.")
-        if str(row.get("split") or split) != split:
+        if split and str(row.get("split") or split) != split:
             continue
         labels = [_class_index(where, text, index) for text in _texts(row.get("label"), multi_label)]
         if len(labels) > 1 and not multi_label:
             raise InputError(f"{where}: {len(labels)} labels where one is expected; pass multi_label=True for several.")
         label = tuple(labels) if multi_label else (labels[0] if labels else None)
         start, end = (_seconds(where, row.get(key)) for key in ("start", "end"))
-        records.append(VideoRecord(_joined(folder, str(row["path"])), label, start, end))
+        records.append(VideoRecord(_joined(base / folder, str(row["path"])), label, start, end))
     if not records:
-        raise InputError(f"{files[0]} has no video of the split {split!r}.")
+        raise InputError(f"{path} has no video of the split {split!r}.")
     return Parsed(records, classes)
 
 
-def _csv_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
+def _other_tables(path: Path, table: _Table, read: Callable[[Path], _Table]) -> Iterator[_Table]:
+    """The files of the other splits; none beside a file that is not named after one."""
+    for other in sorted(path.parent.glob(f"*{path.suffix}")):
+        if other == path or not (_is_of_a_split(path.stem) and _is_of_a_split(other.stem)):
+            continue
+        try:
+            found = read(other)
+        except InputError:  # told when it is read for itself; if it is of another kind, never
+            continue
+        if found.header or not table.header:  # without a column of paths it is something else
+            yield found
+
+
+def _is_of_a_split(name: str) -> bool:
+    """Whether one of the usual names of splits is a word of it, as in "fold1_train"."""
+    return not set(_SPLIT_NAMES).isdisjoint(re.split(r"[^a-z]+", name.lower()))
+
+
+def _csv_table(path: Path) -> _Table:
     rows = read_csv(path)
     if not rows:
         raise InputError(f"{path} is empty.")
-    header = [_column(cell) for cell in rows[0][1]]
-    if "path" in header:
-        rows = rows[1:]
-    else:
-        header = ["path", "label"]
+    names = rows[0][1]
+    columns = _columns(path, names)
+    header = "path" in columns
+    if not header:
+        names, columns = names[:2], {"path": 0, "label": 1}
     found = []
-    for number, row in rows:
-        if len(row) < min(len(header), 2):
-            raise InputError(f"{path}, line {number}: expected {len(header)} columns, not {len(row)}.")
-        found.append((f"{path}, line {number}", {k: v.strip() for k, v in zip(header, row, strict=False) if k}))
-    return found, ()
+    for number, row in rows[header:]:
+        if len(row) < min(len(names), 2):
+            raise InputError(f"{path}, line {number}: expected {len(names)} columns, not {len(row)}.")
+        found.append((f"{path}, line {number}", {k: row[i].strip() for k, i in columns.items() if i < len(row)}))
+    return _Table(found, header=header)
 
 
-def _json_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], tuple[str, ...]]:
+def _json_table(path: Path) -> _Table:
     content = read_json(path)
     classes = tuple(content.get("classes", ())) if isinstance(content, dict) else ()
     items = content.get("videos") if isinstance(content, dict) else content
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InputError(f'{path} must hold a list of {{"path": ..., "label": ...}}, or these as "videos".')
-    return [
-        (f"{path}, entry {number}", {_column(k): v for k, v in item.items()}) for number, item in enumerate(items, 1)
-    ], classes
+    names = list(dict.fromkeys(name for item in items for name in item))
+    columns = _columns(path, names)
+    rows = [{key: item.get(names[i]) for key, i in columns.items()} for item in items]
+    return _Table([(f"{path}, entry {number}", row) for number, row in enumerate(rows, 1)], classes)
 
 
-def _column(name: str) -> str:
-    name = name.strip().lower()
-    return next((key for key, names in _COLUMNS.items() if name in names), "")
+def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Which column is what.
+
+    Raises:
+        InputError: there is one of paths, but which is that of labels cannot be said.
+    """
+    names = [name.strip().lower() for name in names]
+    known = {key: [name for name in synonyms if name in names] for key, synonyms in _COLUMNS.items()}
+    others = [name for name in names if name and not any(name in found for found in known.values())]
+    if known["path"] and not known["label"] and others:
+        raise InputError(
+            f"{path} has a column of paths, but none of labels: call it 'label', or leave out {' and '.join(others)}."
+        )
+    return {key: names.index(found[0]) for key, found in known.items() if found}
 
 
 def _texts(label: Any, multi_label: bool) -> list[Any]:
-    if label is None or label == "":
+    if label is None or label == "" or label != label:  # NaN, as pandas writes what is missing
         return []
     if isinstance(label, list):
         return label
@@ -341,21 +386,27 @@ def _texts(label: Any, multi_label: bool) -> list[Any]:
 
 
 def _class_index(where: str, label: Any, index: dict[str, int]) -> int:
-    if str(label) in index:
-        return index[str(label)]
-    if str(label).isdecimal() and (not index or int(label) < len(index)):
-        return int(label)
-    raise InputError(f"{where}: {label!r} is none of the {len(index)} classes.")
+    text = str(label)
+    if text in index:
+        return index[text]
+    number = float(text) if _NUMBER.fullmatch(text) else -1.0
+    if number >= 0 and number.is_integer() and (not index or number < len(index)):
+        return int(number)
+    if index:
+        raise InputError(f"{where}: {label!r} is none of the {len(index)} classes.")
+    raise InputError(f"{where}: labels that are numbers must be whole and from 0, not {label!r}; empty where unknown.")
 
 
 def _seconds(where: str, value: Any) -> float | None:
     try:
-        return None if value in (None, "") else float(value)
+        seconds = math.nan if value in (None, "") else float(value)
     except (TypeError, ValueError):
         raise InputError(f"{where}: start and end must be seconds, not {value!r}.") from None
+    return None if math.isnan(seconds) else seconds
 
 
-def _class_file(folder: Path) -> tuple[str, ...]:
+def read_classes(folder: Path) -> tuple[str, ...]:
+    """The names of classes in its ``classes.txt``, one a line; () without such a file."""
     path = folder / "classes.txt"
     return tuple(line for _, line in read_lines(path)) if path.is_file() else ()
 
@@ -375,17 +426,26 @@ def parse_shards(root: Path, split: str) -> Parsed:
     ``KEY.txt`` (a number or a name) or ``KEY.json`` ({"label": number or name}).
 
     Names are numbered in the order of the alphabet over the shards of all splits, or as in ``classes.txt``.
-    ``root`` is a tar file, a pattern such as ``shard-{000..012}.tar``, or a folder: then its ``SPLIT/*.tar``, or
-    ``SPLIT*.tar``. The tables of contents are read once; samples are then taken from any place.
+    ``root`` is a folder, of which ``SPLIT/*.tar`` or ``SPLIT*.tar`` are read; or a tar file, or a pattern such as
+    ``train-{000..012}.tar``, whose other splits are looked for beside it by their names. The tables of contents are
+    read once; samples are then taken from any place.
 
     Raises:
         InputError: there are no shards, or a sample has no video or a label that cannot be read.
     """
-    samples = _samples(_shards(root, split))
-    classes = _class_file(root) if root.is_dir() else ()
+    shards = _shards(root, split)
+    samples, folder = _samples(shards), root
+    if not root.is_dir():
+        folder = root.parent.parent if root.parent.name in _SPLIT_NAMES else root.parent
+    classes = read_classes(folder)
     if not classes and any(isinstance(label, str) for _, label in samples):
+
+        def counts(path: Path) -> bool:  # what lies beside a file may be anything
+            return root.is_dir() or _is_of_a_split(os.path.relpath(path, folder))
+
         # names are numbered over the shards of all splits, or train and val would differ
-        every = _samples(sorted(map(str, root.rglob("*.tar")))) if root.is_dir() else samples
+        others = {str(path) for path in folder.rglob("*.tar") if counts(path)} if counts(root) else set()
+        every = samples + _samples(sorted(others - set(shards)))
         classes = tuple(sorted({label for _, label in every if isinstance(label, str)}))
     index = {name: i for i, name in enumerate(classes)}
     if unknown := [label for _, label in samples if isinstance(label, str) and label not in index]:
@@ -435,7 +495,7 @@ def _shard_label(shard: str, key: str, parts: dict[str, str]) -> Label | str:
             if not all(isinstance(part, int) for part in label):
                 raise InputError(f"{shard}: several labels of {key + suffix!r} must be numbers, not {label!r}.")
             return tuple(label)
-        return int(label) if str(label).isdecimal() else str(label)
+        return _class_index(f"{shard}: {key + suffix!r}", label, {}) if _NUMBER.fullmatch(str(label)) else str(label)
     return None
 
 

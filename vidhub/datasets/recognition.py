@@ -183,10 +183,8 @@ def parse_kinetics(root: Path, split: str, *, label_set: str) -> Parsed:
     found = []
     for where, row in rows[1:]:
         label, video, start, end = (row[i] if i is not None else "" for i in columns)
-        times = [_number(where, float(t)) if _is_number(t) else _number(where, t) for t in (start, end)]
-        found.append(
-            (f"{video}_{times[0]:06d}_{times[1]:06d}", video, _class_number(where, label, index) if label else None)
-        )
+        name = _clip_name(where, video, start, end)
+        found.append((name, video, _class_number(where, label, index) if label else None))
     folder = _first_folder(folders, root)
     present = index_videos(folder)
     if (root / "replacement").is_dir():  # of damaged videos, under the same names
@@ -198,8 +196,10 @@ def parse_kinetics(root: Path, split: str, *, label_set: str) -> Parsed:
     return Parsed(records, classes)
 
 
-def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"\s*\d+(\.\d*)?\s*", text))
+def _clip_name(where: str, video: str, *seconds: str) -> str:
+    """Of a part of a video: "ID_000010_000020"; seconds may be written 10.0."""
+    whole = (_number(where, float(t) if re.fullmatch(r"\s*\d+(\.\d*)?\s*", t) else t) for t in seconds)
+    return "_".join([video, *(f"{number:06d}" for number in whole)])
 
 
 def _first_folder(folders: Iterable[Path], default: Path) -> Path:
@@ -323,8 +323,7 @@ def parse_hvu(root: Path, split: str, *, categories: Iterable[str] | None = None
         for tag in text.split("|"):
             for name, i in place.get(_plain(tag), ()):
                 label[name] = (*label.get(name, ()), i)
-        times = [_number(where, float(t) if _is_number(t) else t) for t in (start, end)]
-        found.append((f"{video}_{times[0]:06d}_{times[1]:06d}", label))
+        found.append((_clip_name(where, video, start, end), label))
     paths = locate(folders, [name for name, _ in found])
     return Parsed([VideoRecord(paths[name], label) for name, label in found], classes, sizes)
 
@@ -380,8 +379,9 @@ def _raw_clips(path: Path, folder: Path) -> list[VideoRecord]:
 def parse_gym(root: Path, split: str, *, num_classes: int) -> Parsed:
     """FineGYM: ``gym99_train_element_v1.1.txt`` and ``gym99_val_element.txt``: "VIDEO_E_start_end_A_start_end number".
 
-    Sub-actions cut out, ``subactions/NAME.mp4``, are taken where they are; else parts of ``events/VIDEO_E_....mp4`` or
-    of whole ``videos/VIDEO.mp4``, by the seconds in ``finegym_annotation_info_v1.x.json``, or else those in the name.
+    Sub-actions cut out, ``subactions/NAME.mp4``, are taken where there is that folder; else parts of
+    ``events/VIDEO_E_....mp4`` or of whole ``videos/VIDEO.mp4``, by the seconds in
+    ``finegym_annotation_info_v1.x.json``, or else those in the name.
     """
     prefix = f"gym{num_classes}_{split}"
     path = find_file(
@@ -405,9 +405,8 @@ def parse_gym(root: Path, split: str, *, num_classes: int) -> Parsed:
 
 
 def _gym_record(root: Path, name: str, parts: re.Match, times: dict[str, Any], label: int) -> VideoRecord:
-    cut = root / "subactions" / f"{name}.mp4"
-    if cut.exists() or (root / "subactions").is_dir():
-        return VideoRecord(str(cut), label)
+    if (root / "subactions").is_dir():
+        return VideoRecord(str(root / "subactions" / f"{name}.mp4"), label)
     video, event, first, _, action, start, end = parts.groups()
     segments = (times.get(video, {}).get(event) or {}).get("segments") or {}
     seconds = [s for pair in (segments.get(action) or {}).get("timestamps", ()) for s in pair]

@@ -13,9 +13,10 @@ Label = int | tuple[int, ...] | dict[str, tuple[int, ...]] | None
 
 @dataclass(frozen=True, slots=True)
 class VideoRecord:
-    """A video, a part of one, or a picture, with its label.
+    """A video, a part of one, a picture or a sound, with its label.
 
-    ``path`` is a video file, an image, a folder of frame images, or ``ARCHIVE::MEMBER`` inside a zip or tar file.
+    ``path`` is a video or sound file, an image, a folder of frame images, a stored spectrogram (``.npy``), or
+    ``ARCHIVE::MEMBER`` inside a zip or tar file.
     """
 
     path: str
@@ -26,6 +27,7 @@ class VideoRecord:
     num_frames: int | None = None
     first_frame: int = 1  # number of the first frame in the file names
     template: str | None = None  # of the file names, "img_{:05}.jpg"; of flow "{}_{:05d}.jpg" with x and y
+    fps: float | None = None  # of frame folders; None: 30
 
     @property
     def name(self) -> str:
@@ -35,16 +37,7 @@ class VideoRecord:
         return f"{self.path}#t={self.start or 0:g}" + ("" if self.end is None else f",{self.end:g}")
 
 
-@dataclass(frozen=True, slots=True)
-class AudioRecord:
-    """A sound file or stored spectrogram that goes with a video of ``num_frames`` frames."""
-
-    path: str
-    label: Label
-    num_frames: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth
 class SegmentsRecord:
     """An untrimmed video (or its features) with the actions in it."""
 
@@ -58,7 +51,7 @@ class SegmentsRecord:
     feature_frames: int | None = None  # frames that the features cover, where the annotation states them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth
 class BoxesRecord:
     """A key frame with labelled person boxes."""
 
@@ -84,12 +77,12 @@ class BoxProtocol(NamedTuple):
     mmaction2_offset: int = 0  # frames by which MMAction2's clips lie later
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth
 class PoseRecord:
     """The skeletons of a video."""
 
     name: str
-    label: int
+    label: int  # -1: not labelled
     num_frames: int
     keypoints: np.ndarray  # (persons, frames, joints, 2 or 3)
     scores: np.ndarray | None = None  # (persons, frames, joints)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ..datasets.boxes import BoxDataset, read_clip
+from ..datasets.boxes import BoxDataset, frame_at, read_clip
 from ..datasets.records import BoxesRecord, BoxProtocol
 from ..datasets.video_io import VideoReader
 from ..errors import InputError, VidhubError
@@ -241,7 +241,7 @@ def detect_actions(
         times = np.arange(min(every, reader.duration) / 2, reader.duration, every).tolist()
         for first in range(0, len(times), batch_size):
             now = times[first : first + batch_size]
-            frames = [min(int(time * reader.fps), reader.num_frames - 1) for time in now]
+            frames = [frame_at(reader, time) for time in now]
             found = [persons_in(reader.get_frames([frame])[0], detector) for frame in frames]
             scores = iter(_scores_of_persons(model, reader, frames, found, dtype))
             for time, frame, boxes in zip(now, frames, found, strict=True):

@@ -69,9 +69,10 @@ def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, lis
             weights = [share / len(part) for share, part in zip(shares, parts, strict=True) for _ in range(len(part))]
     if len(data) == 0:
         raise InputError(f"the training set ({recipe.dataset}, {recipe.train_split!r} in {recipe.root!r}) is empty.")
-    if isinstance(data, VideoDataset) and None in data.labels:
-        unlabelled = data.records[data.labels.index(None)]
-        raise InputError(f"{unlabelled.path!r} has no label, which training needs.")
+    if isinstance(data, VideoDataset):
+        for record in data.records:
+            if record.label is None or record.label == -1:
+                raise InputError(f"{record.name!r} has no label, which training needs.")
     return data, weights
 
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from .classification import finite
 
 # AVA's classes by their number: (first, last)
 GROUPS = {"person_movement": (1, 14), "object_manipulation": (15, 63), "person_interaction": (64, 80)}
@@ -44,7 +45,7 @@ def read_boxes(path: str | Path) -> Boxes:
         InputError: a row is malformed, or its box has x1 > x2 or y1 > y2; with its line.
     """
     frames, rows = [], []
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.reader(file), 1):
             if not any(row[2:]):
                 continue
@@ -126,7 +127,7 @@ def frame_map(
         counted = usable
 
     size = int(max(wanted, default=0)) + 1
-    labels, scores = detections.classes[evaluated], detections.scores[evaluated]
+    labels, scores = detections.classes[evaluated], finite(detections.scores)[evaluated]
     right = _matches(
         found_frame[evaluated] * size + labels,
         detections.boxes[evaluated],
@@ -178,6 +179,7 @@ def _matches(keys, boxes, scores, truth_keys, truth_boxes, threshold) -> np.ndar
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Overlap of boxes (..., 4) pair by pair, from 0 to 1: intersection over union, 0 where both are empty."""
+    a, b = (np.asarray(boxes, np.float64) for boxes in (a, b))
     corner = np.maximum(a[..., :2], b[..., :2])
     shared = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - corner, 0, None).prod(-1)
     union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
@@ -188,7 +190,7 @@ def interpolated_precision(scores: np.ndarray, right: np.ndarray, total: int) ->
     """Area under the precision made non-increasing, of ``total`` things to find: 0 to 1, NaN if there are none."""
     if total == 0:
         return float("nan")
-    hits = right[np.argsort(-scores, kind="stable")].cumsum()
+    hits = right[np.argsort(-finite(scores), kind="stable")].cumsum()
     precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
     recall = np.diff(hits / total, prepend=0.0)
     return float((precision * recall).sum())

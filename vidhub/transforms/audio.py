@@ -106,8 +106,11 @@ class AudioTransform:
         """Float (num_clips, 1, config.num_rows, config.num_mels), clips spread evenly; in training (1, rows, mels).
 
         Args:
-            reader: an ``AudioReader``, or anything with ``waveform(sample_rate) -> float (N,)``.
+            reader: an ``AudioReader``, or anything with ``waveform(sample_rate) -> float (N,)``; or a
+                ``StoredSpectrogram``, made as ``log_mel`` makes them.
         """
+        if hasattr(reader, "spectrogram"):
+            return self(reader.spectrogram, generator)
         return self(log_mel(reader.waveform(self.config.sample_rate), self.config), generator)
 
     def __call__(self, spectrogram: Tensor, generator: torch.Generator | None = None) -> Tensor:
