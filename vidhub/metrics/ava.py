@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from .classification import finite
+from .classification import rankable
 
 # AVA's classes by their number: (first, last)
 GROUPS = {"person_movement": (1, 14), "object_manipulation": (15, 63), "person_interaction": (64, 80)}
@@ -127,7 +127,7 @@ def frame_map(
         counted = usable
 
     size = int(max(wanted, default=0)) + 1
-    labels, scores = detections.classes[evaluated], finite(detections.scores)[evaluated]
+    labels, scores = detections.classes[evaluated], rankable(detections.scores)[evaluated]
     right = _matches(
         found_frame[evaluated] * size + labels,
         detections.boxes[evaluated],
@@ -190,7 +190,7 @@ def interpolated_precision(scores: np.ndarray, right: np.ndarray, total: int) ->
     """Area under the precision made non-increasing, of ``total`` things to find: 0 to 1, NaN if there are none."""
     if total == 0:
         return float("nan")
-    hits = right[np.argsort(-finite(scores), kind="stable")].cumsum()
+    hits = right[np.argsort(-rankable(scores), kind="stable")].cumsum()
     precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
     recall = np.diff(hits / total, prepend=0.0)
     return float((precision * recall).sum())

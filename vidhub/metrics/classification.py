@@ -108,7 +108,7 @@ def precision_recall_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np
     >>> precision_recall_curve(np.array([0.9, 0.8, 0.1]), np.array([1, 0, 1]))
     (array([0.66666667, 0.5       , 1.        , 1.        ]), array([1. , 0.5, 0.5, 0. ]), array([0.1, 0.8, 0.9]))
     """
-    scores, positive = finite(scores), np.asarray(positive)
+    scores, positive = rankable(scores), np.asarray(positive)
     if scores.shape != positive.shape or scores.ndim != 1 or not scores.size:
         raise InputError(f"expected as many scores as labels, not {scores.shape} and {positive.shape}.")
     order = np.argsort(-scores, kind="stable")
@@ -186,7 +186,7 @@ def fuse_scores(scores: Sequence[np.ndarray], weights: Sequence[float]) -> np.nd
     """
     if len(scores) != len(weights) or len({np.shape(s) for s in scores}) != 1:
         raise InputError("scores to fuse must have the same shape, and one weight each.")
-    return sum(weight * finite(part) for part, weight in zip(scores, weights, strict=True))
+    return sum(weight * rankable(part) for part, weight in zip(scores, weights, strict=True))
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -195,15 +195,15 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     return x / x.sum(axis=axis, keepdims=True)
 
 
-def finite(scores: ArrayLike) -> np.ndarray:
+def rankable(scores: ArrayLike) -> np.ndarray:
     """Scores as float64, of which every one can be ranked, and negated.
 
     Raises:
-        InputError: some are NaN or infinite.
+        InputError: some are NaN.
     """
     scores = np.asarray(scores, np.float64)
-    if not np.isfinite(scores).all():
-        raise InputError("some scores are NaN or infinite, so that they cannot be ranked: look at what made them.")
+    if np.isnan(scores).any():
+        raise InputError("some scores are NaN, so that they cannot be ranked: look at what made them.")
     return scores
 
 
@@ -218,7 +218,7 @@ def _whole(labels: ArrayLike) -> np.ndarray:
 
 
 def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = finite(scores), _whole(labels)
+    scores, labels = rankable(scores), _whole(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not labels.size:
         raise InputError(f"expected scores (samples, classes) and a label each, not {scores.shape} and {labels.shape}.")
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
@@ -227,7 +227,7 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _checked_pair(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, targets = finite(scores), np.asarray(targets, dtype=np.float64)
+    scores, targets = rankable(scores), np.asarray(targets, dtype=np.float64)
     if scores.ndim != 2 or targets.shape != scores.shape or not scores.size:
         raise InputError(f"expected scores and targets (samples, classes), not {scores.shape} and {targets.shape}.")
     return scores, targets

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from .classification import finite
+from .classification import rankable
 
 ACTIVITYNET_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 THUMOS14_IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -88,7 +88,7 @@ def average_recall(
     Raises:
         InputError: there is no ground truth, or no proposals at all.
     """
-    kept = {video: finite(rows).reshape(-1, 3) for video, rows in proposals.items()}
+    kept = {video: rankable(rows).reshape(-1, 3) for video, rows in proposals.items()}
     num_videos, total = len(ground_truth), sum(map(len, kept.values()))
     if not num_videos or not total:
         raise InputError(f"average recall needs true segments and proposals, got {num_videos} videos and {total}.")
@@ -132,7 +132,7 @@ def segment_scores(
     """Figures in percent by their names: mAP (mean over ``thresholds``) and mAP@IoU; of proposals AUC and AR@n.
 
     Raises:
-        InputError: there is no true segment, there are no proposals at all, or scores are NaN or infinite.
+        InputError: there is no true segment, there are no proposals at all, or scores are NaN.
     """
     if detections and all(found.labels is None for found in detections.values()):
         truth = {video: given.segments for video, given in ground_truth.items()}
@@ -262,7 +262,7 @@ def _flat(ground_truth, detections, leave_out: Hashable = None) -> tuple[_Flat, 
     truth = _Flat(table[:, :2], labels, members, np.ones(len(table)), names)
     segments = [_segments(given.segments) for given in detections.values()]
     labels = np.array([classes.get(c, -1) for given in detections.values() for c in given.labels], np.int64)
-    scores = [finite(given.scores).reshape(-1) for given in detections.values()]
+    scores = [rankable(given.scores).reshape(-1) for given in detections.values()]
     keys = ((v, classes.get(c, -1)) for v, given in detections.items() for c in given.labels)
     members = np.array([groups.get(key, -1) for key in keys], np.int64)
     segments, scores = (np.concatenate(v) if v else np.zeros(0) for v in (segments, scores))

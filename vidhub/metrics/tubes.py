@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .ava import box_iou, interpolated_precision
-from .classification import finite
+from .classification import rankable
 
 
 class Tube(NamedTuple):
@@ -59,7 +59,7 @@ def link_boxes(
     Returns:
         Tubes with the mean of their boxes' scores.
     """
-    scores = finite(scores)
+    scores = rankable(scores)
     tubes: list[list[int]] = []  # rows of each
     order = np.lexsort((-scores, frames))
     for rows in np.split(order, np.flatnonzero(np.diff(frames[order])) + 1) if len(order) else ():
