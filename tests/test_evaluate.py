@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from clips import fill
 import vidhub
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine import evaluate as module
-from vidhub.engine.evaluate import Evaluation, evaluate, fuse, load_evaluation
+from vidhub.engine.evaluate import Evaluation, evaluate, fuse, label_columns, load_evaluation
 from vidhub.errors import InputError, VideoError
 
 
@@ -132,6 +133,16 @@ def test_another_class_order_is_detected_and_can_be_matched(root, model):
     result = evaluate(model, turned, views=1, workers=0, match_labels=True)
     np.testing.assert_allclose(result.scores, usual.scores[:, ::-1])
     assert result.metrics["top1"] == usual.metrics["top1"]
+
+
+@pytest.mark.parametrize("names", [("跑步", "跳跃"), ("C", "C++"), ("+", "-"), ("हिन्दी", "Straße")])
+def test_classes_are_told_apart_whatever_their_script(names):
+    model = SimpleNamespace(labels=names)
+    assert label_columns(model, VideoDataset([], classes=names)) is None
+    turned = VideoDataset([], classes=names[::-1])
+    assert label_columns(model, turned, match=True) == [1, 0]
+    with pytest.raises(InputError, match="same order"):
+        label_columns(model, turned)
 
 
 def test_unknown_classes_and_other_numbers_are_errors(root, model):

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -343,8 +344,14 @@ def label_columns(model: nn.Module, dataset: VideoDataset, match: bool = False) 
         if dataset.num_classes and model.num_classes != dataset.num_classes:
             raise InputError(f"the model has {model.num_classes} classes, the data set {dataset.num_classes}.")
         return None
-    position = {_plain(name): i for i, name in enumerate(ours)}
-    columns = [position.get(_plain(name)) for name in theirs]
+    if ours == theirs:
+        return None
+    # spelling apart; names that would then be the same, such as "C" and "C++", as they are written
+    counts = [Counter(map(_plain, names)) for names in (ours, theirs)]
+    spelt = {"", *(plain for count in counts for plain, times in count.items() if times > 1)}
+    keys = [[name if _plain(name) in spelt else _plain(name) for name in names] for names in (ours, theirs)]
+    position = {key: i for i, key in enumerate(keys[0])}
+    columns = [position.get(key) for key in keys[1]]
     if columns == list(range(len(ours))):
         return None
     if None in columns:
@@ -361,7 +368,7 @@ def label_columns(model: nn.Module, dataset: VideoDataset, match: bool = False) 
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^0-9a-z]+", "", name.lower())
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 # ------------------------------------------------------------------------------------------------------------- files
