@@ -20,6 +20,7 @@ from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine.checkpoints import list_states
 from vidhub.engine.optim import create_schedule
 from vidhub.engine.recipe import Recipe
+from vidhub.engine.train import Run
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
 
 TINY = {
@@ -393,6 +394,23 @@ def test_several_data_sets_are_trained_together(root, tmp_path):
     ]
     run = train(root, tmp_path, dataset=tables, epochs=1)
     assert sum("loss" in row for row in run.history) == 6
+
+
+def test_draws_follow_what_a_cache_could_read(root, tmp_path):
+    """Of two data sets of six videos, one of which is broken in the first: 2 to 1, and classes alike."""
+    fill(tmp_path / "data" / "train", 3)
+    (tmp_path / "data" / "train" / "moving" / "1.mp4").write_bytes(b"no video")
+    tables = [{"dataset": "folder", "root": str(tmp_path / "data"), "weight": 2.0}, {"dataset": "folder"}]
+    settings = {**TINY, "root": str(root), "cache": 40, "val_split": "", "out": str(tmp_path / "run")}
+    drawn = Run(Recipe(**settings, dataset=tables)).load.keywords["weights"]
+    assert drawn == pytest.approx([2 / 5] * 5 + [1 / 12] * 12)
+    settings = {**settings, "root": str(tmp_path / "data"), "balance": True}
+    assert Run(Recipe(**settings)).load.keywords["weights"] == pytest.approx([1 / 2] * 2 + [1 / 3] * 3)
+
+
+def test_a_score_that_is_no_number_is_never_the_best(root, tmp_path):
+    scores = iter([float("nan"), 10.0])
+    assert train(root, tmp_path, validate=lambda model: {"score": next(scores)}).best == {"score": 10.0}
 
 
 # --------------------------------------------------------------------------------------------------------- other tasks

@@ -54,6 +54,8 @@ def training_loader(
     """
     if len(dataset) == 0:
         raise InputError("the training set is empty; check its folder and split.")
+    if weights is not None and len(weights) != len(dataset):
+        raise InputError(f"weights must be one for each of the {len(dataset)} samples, not {len(weights)}.")
     order = _Order(len(dataset), epoch_length * batch_size * world_size, seed, weights)
     sampler = _Batches(order, batch_size, batches, epoch_length, rank, world_size)
     return DataLoader(

@@ -49,11 +49,16 @@ _LOSSES = {
 }
 
 
-def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, list[float] | None]:
-    """The training set, and how often to draw each sample (None: once an epoch).
+DrawWeights = Callable[[Sequence[Any]], list[float]]
+
+
+def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, DrawWeights | None]:
+    """The training set, and of several with weights how often to draw each of its records (else None: once an epoch).
+
+    The weights are asked for once it is known which records are left: caching leaves out unreadable ones.
 
     Raises:
-        InputError: it is empty, or holds videos without a label.
+        InputError: it is empty, or holds videos without a label; or a weight is not above 0.
     """
     weights = None
     if isinstance(recipe.dataset, str):
@@ -61,18 +66,33 @@ def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, lis
     else:
         parts, shares = [], []
         for table in recipe.dataset:
-            table = {"root": recipe.root, "split": recipe.train_split, "weight": 0.0, **recipe.dataset_args, **table}
-            shares.append(float(table.pop("weight")))
+            table = {"root": recipe.root, "split": recipe.train_split, "weight": 1.0, **recipe.dataset_args, **table}
+            shares.append(converted("weight of a data set", table.pop("weight"), float))
+            if not shares[-1] > 0:
+                raise InputError(f"the weight of a data set must be above 0, not {shares[-1]}.")
             parts.append(create_dataset(table.pop("dataset"), table.pop("root"), table.pop("split"), **table))
         data = join_datasets(parts)
-        if any(shares):
-            weights = [share / len(part) for share, part in zip(shares, parts, strict=True) for _ in range(len(part))]
+        if any("weight" in table for table in recipe.dataset):
+            weights = _draw_weights(data.records, [len(part) for part in parts], shares)
     if len(data) == 0:
         raise InputError(f"the training set ({recipe.dataset}, {recipe.train_split!r} in {recipe.root!r}) is empty.")
     if isinstance(data, VideoDataset) and None in data.labels:
         unlabelled = data.records[data.labels.index(None)]
         raise InputError(f"{unlabelled.path!r} has no label, which training needs.")
     return data, weights
+
+
+def _draw_weights(records: Sequence[Any], sizes: Sequence[int], shares: Sequence[float]) -> DrawWeights:
+    """By which parts of ``records``, so many each, are drawn by their shares, whatever is left of them."""
+    numbers = [number for number, size in enumerate(sizes) for _ in range(size)]
+    part_of = {id(record): number for record, number in zip(records, numbers, strict=True)}
+
+    def weights(left: Sequence[Any]) -> list[float]:
+        parts = [part_of[id(record)] for record in left]
+        counts = Counter(parts)
+        return [shares[part] / counts[part] for part in parts]
+
+    return weights
 
 
 def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | RecordDataset | None:

@@ -159,19 +159,20 @@ class Run:
         self.main, self.world_size = self.accelerator.is_main_process, self.accelerator.num_processes
         set_seed(recipe.seed)
 
-        weights = None
+        draw_weights = None
         if train_set is None:
-            train_set, weights = prepare.open_training_set(recipe)
+            train_set, draw_weights = prepare.open_training_set(recipe)
             val_set = prepare.open_validation_set(recipe, train_set) if val_set is None else val_set
         if detection.has_boxes(train_set):
             prepare.check_boxes_recipe(recipe, train_set)
-        if recipe.balance:
-            weights = class_balanced_weights(train_set)
         if model is None:
             model = prepare.create_network(recipe, train_set)
         else:
             prepare.fit_network(model, train_set)
         train_set, val_set = prepare.with_transforms(recipe, model, train_set, val_set)
+        weights = draw_weights and draw_weights(train_set.records)
+        if recipe.balance:
+            weights = class_balanced_weights(train_set)
         if isinstance(train_set, (FeatureDataset, ProposalDataset)):
             loss = loss or localization.segment_loss
             collate = collate or (collate_features if isinstance(train_set, FeatureDataset) else collate_proposals)
@@ -428,9 +429,10 @@ def _keep_recipe(recipe: Recipe, path: Path, resume: bool) -> None:
     write_whole(path, recipe.to_yaml())
 
 
-def _rank_of(scores: dict[str, float]) -> tuple[float, float]:
-    """The first number; of equally good ones the smaller loss."""
-    return next(iter(scores.values()), 0.0), -scores.get("loss", 0.0)
+def _rank_of(scores: dict[str, float]) -> tuple[float, ...]:
+    """The first number; of equally good ones the smaller loss. What is no number comes last."""
+    ranks = next(iter(scores.values()), 0.0), -scores.get("loss", 0.0)
+    return tuple(-math.inf if math.isnan(rank) else rank for rank in ranks)
 
 
 def _log_loss(evaluation: Evaluation) -> float:
