@@ -264,6 +264,32 @@ def test_corrupt_videos_are_replaced_and_reported(root, tmp_path, capsys):
     assert (run.folder / "unreadable.txt").read_text().count("9.mp4") >= 1
     assert "1 unreadable videos were replaced" in capsys.readouterr().err
     assert "unreadable videos" in (run.folder / "report.html").read_text()
+    assert "9.mp4" in (run.folder / "not_validated.txt").read_text()
+    assert "not validated" in (run.folder / "report.html").read_text()
+
+
+def test_a_validation_set_of_other_classes_or_none_is_told_at_once(root, tmp_path):
+    train_set, val_set = (vidhub.create_dataset("folder", root, split) for split in ("train", "val"))
+    given = {"train_set": train_set, "root": "", "out": str(tmp_path), **TINY}
+    wrong = {
+        "their order": VideoDataset(val_set.records, classes=("still", "moving")),
+        "'rolling'": VideoDataset(val_set.records, classes=("moving", "rolling")),
+        "5 classes, the training set 2": VideoDataset(val_set.records, num_classes=5),
+        "is empty": VideoDataset([], classes=train_set.classes),
+    }
+    for message, data in wrong.items():
+        with pytest.raises(InputError, match=message):
+            vidhub.train(val_set=data, **given)
+
+
+def test_a_validation_that_fails_loses_no_epoch(root, tmp_path):
+    def fail(model):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        train(root, tmp_path, validate=fail)
+    run = train(root, tmp_path, validate=lambda model: {"score": 1.0}, resume=True)
+    assert [row["step"] for row in run.history if "val_score" in row] == [3, 6]
 
 
 def test_nothing_readable_is_an_error(root, tmp_path):
@@ -406,6 +432,26 @@ def test_draws_follow_what_a_cache_could_read(root, tmp_path):
     assert drawn == pytest.approx([2 / 5] * 5 + [1 / 12] * 12)
     settings = {**settings, "root": str(tmp_path / "data"), "balance": True}
     assert Run(Recipe(**settings)).load.keywords["weights"] == pytest.approx([1 / 2] * 2 + [1 / 3] * 3)
+
+
+@pytest.mark.parametrize(("settings", "count"), [({}, 2), ({"model_args": {"depth": 0.5, "num_classes": 5}}, 5)])
+def test_lists_without_class_names_have_the_classes_of_their_labels(root, tmp_path, settings, count):
+    for split in ("train", "val"):
+        videos = sorted((root / split).glob("*/*.mp4"))
+        lines = [f"{video} {int(video.parent.name == 'still')}\n" for video in videos]
+        (tmp_path / f"{split}.txt").write_text("".join(lines))
+    run = train(tmp_path, tmp_path / "run", dataset="video_list", epochs=1, **settings)
+    assert run.model.num_classes == count
+
+
+def test_a_validation_set_may_have_the_first_classes_alone(root, tmp_path):
+    other = tmp_path / "other"
+    fill(other / "train", 1)
+    (other / "train" / "still").rename(other / "train" / "rolling")
+    tables = [{"dataset": "folder"}, {"dataset": "folder", "root": str(other)}]
+    run = train(root, tmp_path / "run", dataset=tables, epochs=1)
+    assert run.model.labels == ("moving", "still", "rolling")
+    assert set(run.metrics) == {"top1", "top5", "mean_class", "loss"}
 
 
 def test_a_score_that_is_no_number_is_never_the_best(root, tmp_path):

@@ -95,27 +95,54 @@ def _draw_weights(records: Sequence[Any], sizes: Sequence[int], shares: Sequence
     return weights
 
 
-def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | RecordDataset | None:
-    """The validation set of the first data set of the recipe; None where the recipe wants none.
-
-    Raises:
-        InputError: its classes are not those of the training set.
-    """
+def open_validation_set(recipe: Recipe) -> VideoDataset | RecordDataset | None:
+    """The validation set of the first data set of the recipe; None where the recipe wants none."""
     if not recipe.val_split:
         return None
     table = {"dataset": recipe.dataset, "root": recipe.root, "val_split": recipe.val_split, **recipe.dataset_args}
     if not isinstance(recipe.dataset, str):
         table |= {k: v for k, v in recipe.dataset[0].items() if k not in ("split", "weight")}
-    data = create_dataset(table.pop("dataset"), table.pop("root"), table.pop("val_split"), **table)
-    if (isinstance(data, VideoDataset) or detection.has_boxes(data)) and data.classes != train_set.classes:
-        extra = next(iter(set(data.classes) ^ set(train_set.classes)), "their order")
-        raise InputError(f"training and validation set do not have the same classes: they differ in {extra!r}.")
+    return create_dataset(table.pop("dataset"), table.pop("root"), table.pop("val_split"), **table)
+
+
+def counted_classes(data: Dataset, at_least: int = 0) -> Dataset:
+    """Videos that do not say of how many classes they are: of as many as their labels name, or more if it is said."""
+    if not isinstance(data, VideoDataset) or data.num_classes:
+        return data
+    labels = [label for label in data.labels if label is not None]
+    found = 1 + max((max(label, default=-1) if isinstance(label, tuple) else label for label in labels), default=-1)
+    data = data.with_transform(data.transform)  # a copy
+    data.num_classes = max(found, at_least) if found else 0
     return data
+
+
+def fitted_validation_set(val_set: Dataset, train_set: Dataset) -> Dataset:
+    """``val_set`` with the classes of the training set, the first of which may be all it has.
+
+    Raises:
+        InputError: it is empty, or has other classes, or these in another order.
+    """
+    if hasattr(val_set, "__len__") and len(val_set) == 0:
+        raise InputError("the validation set is empty; check its folder and split, or set val_split='' to do without.")
+    ours, theirs = getattr(train_set, "classes", ()), getattr(val_set, "classes", ())
+    if ours and theirs and ours != theirs and (detection.has_boxes(val_set) or ours[: len(theirs)] != theirs):
+        extra = next(iter(set(theirs) - set(ours)), None) or next(iter(set(ours) - set(theirs)), "their order")
+        raise InputError(f"training and validation set do not have the same classes: they differ in {extra!r}.")
+    if not isinstance(val_set, VideoDataset) or not isinstance(train_set, VideoDataset):
+        return val_set
+    val_set = counted_classes(val_set, train_set.num_classes)
+    if val_set.num_classes > train_set.num_classes:
+        numbers = f"{val_set.num_classes} classes, the training set {train_set.num_classes}"
+        raise InputError(f"the validation set has {numbers}.")
+    val_set = val_set.with_transform(val_set.transform)
+    val_set.classes, val_set.num_classes = train_set.classes or val_set.classes, train_set.num_classes
+    return val_set
 
 
 def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     """The recipe's network with a class for each of the training set, and its data configuration."""
     args = dict(recipe.model_args)
+    train_set = counted_classes(train_set, args.get("num_classes") or 0)
     if localization.is_localization(train_set):
         args = {**localization.network_arguments(recipe.model, train_set), **args}
     elif ssn.has_proposals(train_set):
@@ -126,8 +153,6 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
         recipe, usual = fit_skeletons(recipe, records), create_model(recipe.model)
         args = {**skeleton_args(usual, changed_skeletons(usual.data_config, recipe)), **args}
-        if records and not args.get("num_classes"):  # files without class names
-            args["num_classes"] = 1 + max(record.label for record in records)
     model = create_model(recipe.model, recipe.pretrained, **args)
     if isinstance(model.data_config, SkeletonConfig):
         model.data_config = changed_skeletons(model.data_config, recipe)

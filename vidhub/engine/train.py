@@ -105,15 +105,16 @@ def train(
         settings["loss"], loss = loss, None
     recipe = change_recipe(recipe if isinstance(recipe, Recipe) else read_recipe(recipe or ""), **settings)
     run = Run(recipe, model, train_set, val_set, loss, validate, collate, resume, progress)
-    while run.state.step < run.num_steps:
-        run.step()
-        epoch, position = divmod(run.state.step, run.epoch_length)
-        if position == 0 and run.can_validate and (epoch % recipe.val_every == 0 or epoch == recipe.epochs):
+    while True:
+        # after saving, so that a validation that fails loses no epoch: a run resumed at its end validates again
+        if run.validation_due:
             run.validate()
-        due = run.state.step % recipe.save_every == 0 if recipe.save_every else position == 0
-        if due or run.state.step == run.num_steps:
+        if run.state.step == run.num_steps:
+            return run.finish()
+        run.step()
+        every = recipe.save_every or run.epoch_length
+        if run.state.step % every == 0 or run.state.step == run.num_steps:
             run.save()
-    return run.finish()
 
 
 @dataclass
@@ -162,7 +163,11 @@ class Run:
         draw_weights = None
         if train_set is None:
             train_set, draw_weights = prepare.open_training_set(recipe)
-            val_set = prepare.open_validation_set(recipe, train_set) if val_set is None else val_set
+            val_set = prepare.open_validation_set(recipe) if val_set is None else val_set
+        wanted = recipe.model_args.get("num_classes") if model is None else getattr(model, "num_classes", 0)
+        train_set = prepare.counted_classes(train_set, wanted or 0)
+        if val_set is not None:
+            val_set = prepare.fitted_validation_set(val_set, train_set)
         if detection.has_boxes(train_set):
             prepare.check_boxes_recipe(recipe, train_set)
         if model is None:
@@ -279,6 +284,13 @@ class Run:
         if self.state.step % recipe.log_every == 0 or self.state.step % self.epoch_length == 0:
             self._log_step(lr)
 
+    @property
+    def validation_due(self) -> bool:
+        """Whether an epoch is at its end after which the recipe wants a validation, or the last one is."""
+        epoch, position = divmod(self.state.step, self.epoch_length)
+        due = epoch > 0 and position == 0 and (epoch % self.recipe.val_every == 0 or epoch == self.recipe.epochs)
+        return due and self.can_validate
+
     def validate(self) -> None:
         """Score the validation set; the best weights so far go to ``out``."""
         if self.world_size > 1:
@@ -288,6 +300,8 @@ class Run:
         else:
             self.evaluation = self._evaluate()
             scores = {**self.evaluation.metrics, "loss": _log_loss(self.evaluation)}
+            if self.main:
+                write_whole(self.out / "not_validated.txt", "".join(f"{t}\n" for t in self.evaluation.failures))
         self.state.metrics = scores
         self._add_row({f"val_{name}": value for name, value in scores.items()})
         if not self.state.best or _rank_of(scores) > _rank_of(self.state.best):
@@ -306,14 +320,15 @@ class Run:
         if not self.can_validate:
             self._save_model(self.out)
         self._save_model(self.out / "last")
-        if self.evaluation is None and isinstance(self.val_set, VideoDataset) and not self.custom_validate:
-            self.evaluation = self._evaluate()  # a run that was resumed at its end
         if self.main:
             self.log.close()
             replaced = _count_lines(self.out / "unreadable.txt")
             if replaced:
                 print(f"{replaced} unreadable videos were replaced: see {self.out / 'unreadable.txt'}", file=sys.stderr)
             evaluation = self.evaluation
+            missed = len(evaluation.failures) if evaluation else 0
+            if missed:
+                print(f"{missed} videos were not validated: see {self.out / 'not_validated.txt'}", file=sys.stderr)
             write_report(
                 self.out / "report.html",
                 title=f"{self.recipe.model}: {state.step} steps",
@@ -322,7 +337,12 @@ class Run:
                 classes=evaluation and (evaluation.classes or None),
                 confusion=evaluation and evaluation.confusion,
                 worst=worst_clips(evaluation, self.val_set) if evaluation else (),
-                summary={**asdict(self.recipe), "unreadable videos": replaced, "processes": self.world_size},
+                summary={
+                    **asdict(self.recipe),
+                    "unreadable videos": replaced,
+                    "not validated": missed,
+                    "processes": self.world_size,
+                },
             )
         self.accelerator.wait_for_everyone()
         model = self.whole if self.sharded else self.trained
