@@ -64,6 +64,11 @@ def test_nothing_readable_is_an_error(tmp_path, model):
         evaluate(model, "folder", tmp_path, workers=0)
 
 
+def test_a_negative_number_of_workers_is_told(root, model):
+    with pytest.raises(InputError, match="workers must be 0 or a positive number, not -1"):
+        evaluate(model, "folder", root, workers=-1)
+
+
 def test_goes_on_where_it_stopped(root, model, tmp_path, monkeypatch):
     whole = evaluate(model, "folder", root, views=1, workers=0)
     monkeypatch.setattr(module, "_SAVE_EVERY", 2)

@@ -22,7 +22,7 @@ from ..errors import InputError, VideoError, VidhubError, from_worker, in_one_li
 from ..models._factory import create_model
 from ..models.lfb import feature_bank
 from .detection import open_boxes
-from .predict import pick_device
+from .predict import check_counts, pick_device
 
 
 class FeatureBank:
@@ -86,6 +86,7 @@ def write_bank(
     Raises:
         InputError: the network is no such detector, or the data set counts frames where the bank counts seconds.
     """
+    check_counts(at_least=0, workers=workers)
     device = pick_device(device, model)
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     model.eval().to(device)

@@ -31,7 +31,7 @@ from ..transforms.factory import create_transform
 from ..weights.files import weights_digest
 from .detection import has_boxes
 from .localization import has_segments, measure_localizer
-from .predict import checked_batch_size, checked_dtype, pick_device
+from .predict import check_counts, checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
 from .report import WorstClip, write_report
 from .scoring import group_views, score_videos
@@ -141,6 +141,7 @@ def evaluate(
             protocol; an argument of the wrong kind.
         VideoError: no video at all could be read.
     """
+    check_counts(at_least=0, workers=workers)
     info = dataset_info(dataset) if isinstance(dataset, str) else None
     split = split or (info.measured_split if info else "val")
     with_boxes = {"detector": detector, "as_mmaction2": as_mmaction2, "bank": bank}

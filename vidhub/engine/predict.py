@@ -166,11 +166,11 @@ def _one_by_one(predict_one: Callable[[Any], Any], sources: Any, errors: str) ->
     return found
 
 
-def check_counts(**counts: Any) -> None:
-    """InputError for what is no positive whole number, by its name."""
+def check_counts(*, at_least: int = 1, **counts: Any) -> None:
+    """InputError for what is no positive whole number (or 0, where that is ``at_least``), by its name."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{name} must be a positive number, not {count!r}.")
+        if isinstance(count, bool) or not isinstance(count, int) or count < at_least:
+            raise InputError(f"{name} must be {'' if at_least else '0 or '}a positive number, not {count!r}.")
 
 
 def checked_batch_size(batch_size: int | None, device: torch.device) -> int:

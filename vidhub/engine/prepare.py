@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
 import typing
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,11 @@ _LOSSES = {
 }
 
 
+_AUGMENTATIONS = [
+    name
+    for name, parameter in inspect.signature(create_transform).parameters.items()
+    if parameter.kind == parameter.KEYWORD_ONLY and name != "repeats"  # which is a key of its own
+]
 DrawWeights = Callable[[Sequence[Any]], list[float]]
 
 
@@ -338,6 +344,8 @@ def with_transforms(
         opened = localization.open_features(train_set, model, training=True, **parts)
         val_set = val_set and localization.open_features(val_set, model)
         return (ProposalDataset(open_tem(model), opened) if judges else opened), val_set
+    if not detection.has_boxes(train_set):
+        check_known("part of augment", recipe.augment, _AUGMENTATIONS)
     if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
         transform = create_transform(config, training=True, **recipe.augment)
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set
@@ -356,6 +364,13 @@ def with_transforms(
     if isinstance(val_set, VideoDataset) and val_set.transform is None:
         val_set = val_set.with_transform(create_transform(config, views=recipe.views))
     return train_set, val_set
+
+
+def check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """UnknownNameError for the first of ``names`` that is not known."""
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, str(name), known)
 
 
 def collate_clips(samples: list[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
@@ -379,8 +394,13 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
     name, args = recipe.loss or usual, dict(recipe.loss_args)
     if name not in _LOSSES:
         raise unknown_name("loss", name, _LOSSES)
+    check_known(f"part of loss_args of {name}", args, list(inspect.signature(_LOSSES[name]).parameters)[2:])
+    if recipe.smoothing and name in ("hvu", "class_balanced_focal"):
+        raise InputError(f"the loss {name!r} smooths no labels: leave smoothing out.")
+    if name == "class_balanced_focal" and (kind is not int or recipe.mixup or recipe.cutmix):
+        raise InputError("class_balanced_focal is for videos of one class each: leave it out, or mixup and cutmix.")
     if "weight" in args:
-        args["weight"] = torch.tensor(args["weight"])
+        args["weight"] = _class_weights(args["weight"], getattr(train_set, "num_classes", 0))
     if name == "hvu":
         args = {"categories": train_set.categories, **args}
     elif name != "class_balanced_focal":
@@ -400,6 +420,16 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
         return function(logits, targets, **moved) + auxiliary * function(others, targets, **moved)
 
     return loss
+
+
+def _class_weights(weights: Any, num_classes: int) -> Tensor:
+    try:
+        found = torch.tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError):
+        found = torch.zeros(())
+    if found.ndim != 1 or (num_classes and len(found) != num_classes):
+        raise InputError(f"loss_args.weight must be a number for each of the {num_classes} classes, not {weights!r}.")
+    return found
 
 
 def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
@@ -435,9 +465,7 @@ def check_boxes_recipe(recipe: Recipe, train_set: Dataset) -> None:
         raise InputError(f"{' and '.join(changed)} in the recipe cannot be had with boxes: leave it out.")
     if recipe.augment and isinstance(train_set, BoxDataset):
         raise InputError("augment in the recipe is for a data set by name: give it to BoxDataset instead.")
-    for name in recipe.augment:
-        if name not in _AUGMENT_OF_BOXES:
-            raise unknown_name("part of augment with boxes", name, _AUGMENT_OF_BOXES)
+    check_known("part of augment with boxes", recipe.augment, _AUGMENT_OF_BOXES)
 
 
 _LOSS_ARGS_OF_BOXES = ("alpha", "gamma", "share_labels")
@@ -449,9 +477,7 @@ def box_loss(recipe: Recipe) -> Callable[[nn.Module, Any], Tensor]:
     Raises:
         UnknownNameError: there is no such argument.
     """
-    for name in recipe.loss_args:
-        if name not in _LOSS_ARGS_OF_BOXES:
-            raise unknown_name("part of loss_args with boxes", name, _LOSS_ARGS_OF_BOXES)
+    check_known("part of loss_args with boxes", recipe.loss_args, _LOSS_ARGS_OF_BOXES)
     return partial(detection.action_loss, **recipe.loss_args)
 
 

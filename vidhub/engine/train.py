@@ -40,6 +40,7 @@ from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_c
 from .loading import Batch, training_loader
 from .logs import RunLog
 from .optim import create_optimizer, create_schedule, freeze, train_mode
+from .predict import pick_device
 from .recipe import Recipe, change_recipe, read_recipe
 from .report import write_report
 from .sync_batch_norm import convert_sync_batch_norm
@@ -154,8 +155,15 @@ class Run:
             raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
         # a second run in one process may want another precision or device
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+        alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+        if recipe.device:
+            device = pick_device(recipe.device, None)
+            if device.index is not None and not alone:
+                raise InputError(f"several processes take one GPU each: leave device out, or cuda, not {device}.")
+            if device.index is not None:
+                torch.cuda.set_device(device)
         # without GPUs, accelerate would let several processes run each on its own
-        on_cpu = recipe.device == "cpu" or (int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.cuda.is_available())
+        on_cpu = recipe.device == "cpu" or not (alone or torch.cuda.is_available())
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=on_cpu)
         self.main, self.world_size = self.accelerator.is_main_process, self.accelerator.num_processes
         set_seed(recipe.seed)
