@@ -103,6 +103,9 @@ def test_scores_of_something_else_are_not_mixed(root, model, tmp_path):
     evaluate(model, "folder", root, views=1, workers=0, out=tmp_path)
     with pytest.raises(InputError, match="another model, data set or protocol"):
         evaluate(model, "folder", root, views=2, workers=0, out=tmp_path)
+    with pytest.raises(InputError, match="another model, data set or protocol"):
+        evaluate(model, "folder", root, views=1, workers=0, out=tmp_path, dtype="bfloat16")
+    evaluate(model, "folder", root, views=1, workers=0, out=tmp_path, dtype="float32")
 
 
 def test_processes_share_the_work(root, model, tmp_path):

@@ -122,7 +122,7 @@ def evaluate_boxes(
             "offset": offset,
             "bank": str(getattr(bank, "folder", "")),
         }
-        store = ScoreStore(Path(out), fingerprint(model, data, how), rank)
+        store = ScoreStore(Path(out), fingerprint(model, data, how, dtype), rank)
     done = store.read() if store else {}
     if world_size > 1:
         torch.distributed.barrier()  # all have read the same before anyone writes more

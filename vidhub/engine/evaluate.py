@@ -173,7 +173,7 @@ def evaluate(
     model.to(device)
     batch_size = checked_batch_size(batch_size, device)
 
-    store = ScoreStore(Path(out), fingerprint(model, data, views), rank) if out else None
+    store = ScoreStore(Path(out), fingerprint(model, data, views, dtype), rank) if out else None
     done = store.read() if store else {}
     if world_size > 1:
         torch.distributed.barrier()  # all have read the same before anyone writes more
@@ -415,14 +415,16 @@ class ScoreStore:
         self.waiting = {}
 
 
-def fingerprint(model: nn.Module, data: Dataset, views: Any) -> dict[str, Any]:
+def fingerprint(model: nn.Module, data: Dataset, views: Any, dtype: torch.dtype | None) -> dict[str, Any]:
     """What scores depend on."""
+    own = next(model.parameters()).dtype
     records = hashlib.sha256()
     for record in data.records:
         records.update(repr(record).encode())
     return {
         "arch": getattr(model, "arch", type(model).__name__),
         "weights": weights_digest(model.state_dict()),
+        "dtype": str(own if dtype in (None, torch.float32) else dtype).removeprefix("torch."),
         "records": records.hexdigest(),
         "views": list(views) if isinstance(views, tuple) else views,
         "data_config": repr(model.data_config),
