@@ -143,8 +143,6 @@ def test_killed_at_any_moment_and_resumed_ends_alike(root, run, tmp_path):
 
 @pytest.mark.parametrize("step", [1, 3, 4])
 def test_stopped_after_any_step_and_resumed_ends_alike(root, run, tmp_path, monkeypatch, step):
-    from vidhub.engine.train import Run
-
     original = Run.step
 
     def stop(self):
@@ -162,6 +160,23 @@ def test_stopped_after_any_step_and_resumed_ends_alike(root, run, tmp_path, monk
     assert same_rows == [
         {k: v for k, v in row.items() if k not in ("clips_per_second", "waiting")} for row in run.history
     ]
+
+
+def test_a_resumed_run_logs_the_losses_of_before(root, tmp_path, monkeypatch):
+    whole = train(root, tmp_path / "whole", epochs=1, log_every=3)
+    original = Run.step
+
+    def stop(self):
+        if self.state.step == 2:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(Run, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, tmp_path / "parts", epochs=1, log_every=3, save_every=1)
+    monkeypatch.undo()
+    parts = train(root, tmp_path / "parts", epochs=1, log_every=3, save_every=1, resume=True)
+    assert [row["loss"] for row in parts.history if "loss" in row] == [whole.history[0]["loss"]]
 
 
 def test_a_finished_run_resumed_changes_nothing(root, run, tmp_path):
@@ -210,6 +225,28 @@ def test_two_processes_end_as_one_with_twice_the_batch(root, tmp_path, batch_siz
     assert close(weights(tmp_path / "double" / "last"), weights(tmp_path / "single" / "last"), tolerance)
     metrics = [(tmp_path / name / "log.csv").read_text().splitlines()[-1] for name in ("double", "single")]
     assert metrics[0].count(",") == metrics[1].count(",")
+
+
+def test_machines_that_share_no_disk_are_told_when_they_resume(root, tmp_path):
+    """Each of two processes in a folder of its own, of which one has a state."""
+    port = str(23000 + os.getpid() % 20000)
+    common = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    (tmp_path / "0" / "run" / "checkpoints" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "1").mkdir()
+    path = os.pathsep.join([os.path.dirname(os.path.dirname(vidhub.__file__)), os.environ.get("PYTHONPATH", "")])
+    processes = [
+        subprocess.Popen(
+            command(root, "run", "--resume"),
+            cwd=tmp_path / rank,
+            env={**os.environ, **common, "RANK": rank, "PYTHONPATH": path},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for process in processes:
+        assert "process 1 does not see 'step-00000001'" in process.communicate(timeout=120)[1]
+        assert process.returncode == 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="FSDP runs on GPUs")

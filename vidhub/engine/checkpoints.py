@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
+import torch
 from accelerate import Accelerator
 
-from ..errors import WeightsError, in_one_line
+from ..errors import InputError, WeightsError, in_one_line
 
 _KEPT = 2  # the newest one, and the one before in case a disk loses it
 
@@ -40,24 +42,41 @@ def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
     accelerator.wait_for_everyone()
 
 
-def load_state(accelerator: Accelerator, folder: Path) -> bool:
-    """Restore the newest state in ``folder``; False where there is none.
+def load_state(accelerator: Accelerator, state: Path) -> None:
+    """Restore a state.
 
     Raises:
         WeightsError: it cannot be read, or belongs to another network, optimiser or number of processes.
     """
-    states = list_states(folder)
-    if not states:
-        return False
     try:
-        accelerator.load_state(str(states[-1]))
+        accelerator.load_state(str(state))
     except Exception as error:  # unpickling and shape errors of many kinds
         reason = in_one_line(error)[:200]
         raise WeightsError(
-            f"cannot resume from {str(states[-1])!r} ({type(error).__name__}: {reason}); "
+            f"cannot resume from {str(state)!r} ({type(error).__name__}: {reason}); "
             "delete it to go on from the one before."
         ) from error
-    return True
+
+
+def newest_state(folder: Path) -> Path | None:
+    """The newest complete state that the first process sees, in all processes; None where there is none.
+
+    Raises:
+        InputError: in all processes, if one of them does not see it.
+    """
+    newest = next((path.name for path in reversed(list_states(folder))), None)
+    if torch.distributed.is_initialized():
+        told = [newest]
+        torch.distributed.broadcast_object_list(told)
+        newest = told[0]
+        seen: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(seen, newest is None or (folder / newest).is_dir())
+        if not all(seen):
+            raise InputError(
+                f"process {seen.index(False)} does not see {newest!r} in {str(folder)!r}: out must be on a disk that "
+                "all machines share."
+            )
+    return newest and folder / newest
 
 
 def list_states(folder: Path) -> list[Path]:

@@ -35,7 +35,7 @@ from ..transforms.mixing import random_mix
 from ..weights.files import write_safetensors
 from . import detection, localization, prepare, ssn
 from .box_scores import box_validation
-from .checkpoints import list_states, load_state, save_state
+from .checkpoints import load_state, newest_state, save_state
 from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
 from .loading import Batch, training_loader
 from .logs import RunLog
@@ -126,6 +126,7 @@ class _Progress:
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
     best: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)  # of the log
+    losses: list[float] = field(default_factory=list)  # since the last row; in a checkpoint, means over the processes
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -151,8 +152,6 @@ class Run:
     ):
         self.recipe = recipe
         self.out = Path(recipe.out)
-        if list_states(self.out / "checkpoints") and not resume:
-            raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
         # a second run in one process may want another precision or device
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
         alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
@@ -166,6 +165,9 @@ class Run:
         on_cpu = recipe.device == "cpu" or not (alone or torch.cuda.is_available())
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=on_cpu)
         self.main, self.world_size = self.accelerator.is_main_process, self.accelerator.num_processes
+        newest = newest_state(self.out / "checkpoints")
+        if newest and not resume:
+            raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
         set_seed(recipe.seed)
 
         draw_weights = None
@@ -239,8 +241,10 @@ class Run:
         if self.main:
             self.out.mkdir(parents=True, exist_ok=True)
             _keep_recipe(recipe, self.out / "recipe.yaml", resume)
-        if resume and load_state(self.accelerator, self.out / "checkpoints") and self.main:
-            print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
+        if newest:
+            load_state(self.accelerator, newest)
+            if self.main:
+                print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
         self.log = RunLog(self.out, self.state.rows, recipe.tensorboard) if self.main else None
         self.load = partial(
             training_loader,
@@ -259,8 +263,8 @@ class Run:
         show = self.main and (sys.stderr.isatty() if progress is None else progress)
         self.bar = tqdm(total=self.num_steps, initial=self.state.step, unit="step", disable=not show)
         self.evaluation: Evaluation | None = None
-        self.losses: list[Tensor] = []  # since the last row of the log
-        self.waited, self.since = 0.0, time.perf_counter()  # seconds spent waiting for data, and since when
+        # batches, seconds spent waiting for them, and since when
+        self.timed, self.waited, self.since = 0, 0.0, time.perf_counter()
 
     def step(self) -> None:
         """One update of the weights."""
@@ -276,9 +280,8 @@ class Run:
             last = part == recipe.accumulate - 1
             with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 loss = self.loss(self.wrapped, data)
-                self._check_finite(loss, batch)
+                self.state.losses.append(self._finite(loss, batch))
                 self.accelerator.backward(loss / recipe.accumulate)
-            self.losses.append(loss.detach())
         if recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.wrapped.parameters(), recipe.clip_grad)
         self.optimizer.step()
@@ -319,6 +322,7 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint from which the run can be resumed."""
+        self.state.losses = self.accelerator.reduce(self._losses(), "mean").tolist()
         save_state(self.accelerator, self.out / "checkpoints", self.state.step)
 
     def finish(self) -> TrainingRun:
@@ -368,6 +372,7 @@ class Run:
         except VidhubError as error:
             raise from_worker(error) from None
         self.waited += time.perf_counter() - started
+        self.timed += 1
         if batch.failures:
             with (self.out / "unreadable.txt").open("a", encoding="utf-8") as file:
                 file.writelines(f"{text}\n" for text in batch.failures)
@@ -384,26 +389,30 @@ class Run:
         alphas = {"mixup_alpha": self.recipe.mixup, "cutmix_alpha": self.recipe.cutmix}
         return random_mix(data[0], targets, **alphas, generator=generator)
 
-    def _check_finite(self, loss: Tensor, batch: Batch) -> None:
-        if math.isfinite(loss.item()):
-            return
+    def _finite(self, loss: Tensor, batch: Batch) -> float:
+        value = loss.item()
+        if math.isfinite(value):
+            return value
         records = getattr(self.train_set, "records", None)
         names = [getattr(records[i], "name", f"sample {i}") if records else f"sample {i}" for i in batch.indices]
         step, epoch = self.state.step + 1, self.state.step // self.epoch_length + 1
         raise VidhubError(
-            f"the loss is {loss.item()} at step {step} (epoch {epoch}) on the batch {', '.join(names)}; "
+            f"the loss is {value} at step {step} (epoch {epoch}) on the batch {', '.join(names)}; "
             "look at these, lower lr, set clip_grad, or use bf16 in the place of fp16."
         )
 
     def _log_step(self, lr: float) -> None:
-        mean = self.accelerator.reduce(torch.stack(self.losses).mean(), "mean").item()
+        mean = self.accelerator.reduce(self._losses().mean(), "mean").item()
         seconds = time.perf_counter() - self.since
-        clips = len(self.losses) * self.recipe.batch_size * self.recipe.repeats * self.world_size
+        clips = self.timed * self.recipe.batch_size * self.recipe.repeats * self.world_size
         rates = {"clips_per_second": round(clips / seconds, 3), "waiting": round(self.waited / seconds, 4)}
         self._add_row({"loss": mean, "lr": lr, **rates})
         shown = {f"val_{name}": f"{value:.4g}" for name, value in self.state.metrics.items()}
         self.bar.set_postfix(epoch=self.state.step // self.epoch_length, loss=f"{mean:.3f}", lr=f"{lr:.2g}", **shown)
-        self.losses, self.waited, self.since = [], 0.0, time.perf_counter()
+        self.state.losses, self.timed, self.waited, self.since = [], 0, 0.0, time.perf_counter()
+
+    def _losses(self) -> Tensor:
+        return torch.tensor(self.state.losses, device=self.accelerator.device)
 
     def _add_row(self, values: dict[str, float]) -> None:
         row = {"step": self.state.step, "epoch": round(self.state.step / self.epoch_length, 4), **values}
