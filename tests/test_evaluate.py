@@ -16,7 +16,7 @@ import vidhub
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine import evaluate as module
 from vidhub.engine.evaluate import Evaluation, evaluate, fuse, label_columns, load_evaluation
-from vidhub.errors import InputError, VideoError
+from vidhub.errors import InputError, UnknownNameError, VideoError
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,11 @@ def test_nothing_readable_is_an_error(tmp_path, model):
 def test_a_negative_number_of_workers_is_told(root, model):
     with pytest.raises(InputError, match="workers must be 0 or a positive number, not -1"):
         evaluate(model, "folder", root, workers=-1)
+
+
+def test_unknown_arguments_are_told_for_data_sets_too(root, model):
+    with pytest.raises(UnknownNameError, match="did you mean 'batch_size'"):
+        evaluate(model, vidhub.create_dataset("folder", root, "val"), workers=0, bacth_size=3)
 
 
 def test_goes_on_where_it_stopped(root, model, tmp_path, monkeypatch):

@@ -146,6 +146,12 @@ def test_processes_share_the_videos_and_tell_once(root, run, tmp_path, capsys):
     assert list(results[0]) == list(results[1])
 
 
+@pytest.mark.parametrize("given", [{"views": 7}, {"labels": ["x"]}, {"poses": 3}, {"dtype": "float16"}])
+def test_predict_refuses_what_segments_do_not_have(root, model, given):
+    with pytest.raises(InputError, match=f"{next(iter(given))} cannot be had of networks that find segments"):
+        vidhub.predict(model, "features.npy", **given)
+
+
 def test_predict_finds_segments(root, model):
     path = str(root / "features" / "fold1_0.npy")
     found = vidhub.predict(model, [path, path], topk=3)

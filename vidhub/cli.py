@@ -258,7 +258,35 @@ def _views(text: str) -> str | int | tuple[int, int]:
 # ----------------------------------------------------------------------------------------------------------- predict
 
 
+# of predict: the modes in which an option does something, where these are not all
+_MODES = {
+    "task": ("recognition", "localization"),
+    "views": ("recognition",),
+    "draw": ("recognition",),
+    "poses": ("recognition",),
+    "dtype": ("recognition", "stream"),
+    "batch_size": ("recognition", "localization"),
+    "fps": ("stream",),
+    "features": ("localization",),
+    "proposals": ("localization",),
+    "duration": ("localization",),
+    "min_score": ("localization",),
+    "timeline": ("localization",),
+}
+
+
+def _check_mode(args: argparse.Namespace) -> None:
+    """See that no option is given that does nothing in this mode."""
+    mode, default = "stream" if args.stream else args.task, _parser().parse_args(["predict"])
+    for name, modes in _MODES.items():
+        if mode not in modes and getattr(args, name) != getattr(default, name):
+            flags = {"stream": "--stream", "localization": "--task localization", "recognition": "the recognition task"}
+            places = " and ".join(flags[place] for place in modes)
+            raise InputError(f"--{name.replace('_', '-')} is of use for {places} alone: leave it out.")
+
+
 def _predict(args: argparse.Namespace) -> int:
+    _check_mode(args)
     files = args.files
     if args.sample:
         files = [*files, str(importlib.resources.files(__package__) / "assets" / "sample.mp4")]

@@ -31,7 +31,7 @@ from ..transforms import functional as F
 from .bank import FeatureBank
 from .detection import FasterRCNN, PersonDetector, has_boxes, open_boxes, persons_in, score_clips
 from .evaluate import ScoreStore, fingerprint
-from .predict import checked_batch_size, checked_dtype, pick_device
+from .predict import check_arguments, checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
 
 _MIN_SCORE = 0.002  # actions of a box that are less likely do not count as found
@@ -96,6 +96,8 @@ def evaluate_boxes(
     if isinstance(dataset, str):
         options = {"all_frames": True, **options} if detector else options
         dataset = create_dataset(dataset, root or "", split, **options)
+    else:
+        check_arguments(evaluate_boxes, options)
     if not has_boxes(dataset):
         raise InputError("the data set is empty: there is no key frame with boxes in this split.")
     model = create_model(model, pretrained=True) if isinstance(model, str) else model

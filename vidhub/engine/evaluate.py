@@ -31,7 +31,7 @@ from ..transforms.factory import create_transform
 from ..weights.files import weights_digest
 from .detection import has_boxes
 from .localization import has_segments, measure_localizer
-from .predict import check_counts, checked_batch_size, checked_dtype, pick_device
+from .predict import check_arguments, check_counts, checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
 from .report import WorstClip, write_report
 from .scoring import group_views, score_videos
@@ -158,7 +158,8 @@ def evaluate(
         raise InputError(f"{' and '.join(given)} only for data sets with boxes: leave it out.")
     dtype = checked_dtype(dtype)
     if has_segments(dataset):
-        for name, given in {"views": views != "test", "match_labels": match_labels, "dtype": dtype}.items():
+        useless = {"views": views != "test", "match_labels": match_labels, "dtype": dtype, "batch_size": batch_size}
+        for name, given in useless.items():
             if given:
                 raise InputError(f"{name} is of no use on a data set of segments: leave it out.")
         return measure_localizer(model, dataset, root or "", split, device, out=out, **options)
@@ -168,6 +169,8 @@ def evaluate(
         model = create_model(model, pretrained=True)
     if isinstance(dataset, str):
         dataset = create_dataset(dataset, root or "", split, **options)
+    else:
+        check_arguments(evaluate, options)
     columns = label_columns(model, dataset, match_labels)
     data = dataset.with_transform(create_transform(model.data_config, views=views))
     model.to(device)
