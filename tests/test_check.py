@@ -7,7 +7,7 @@ import pytest
 from media import render, spoil
 
 from vidhub.cli import main
-from vidhub.datasets import check
+from vidhub.datasets import catalog, check
 from vidhub.datasets.catalog import create_dataset
 from vidhub.datasets.check import CheckReport, check_videos, read_bad_files, write_bad_files
 from vidhub.datasets.records import VideoRecord
@@ -69,6 +69,17 @@ def test_a_decoder_that_crashes_is_blamed_on_its_video(folder, monkeypatch):
         ("text.mp4", "the decoder crashes on it")
     ]
     assert report.frames == 4
+
+
+def test_what_was_found_is_told_where_no_list_can_be_written(folder, monkeypatch, capsys):
+    def refuse(*args):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(catalog, "write_bad_files", refuse)
+    assert main(["check", "folder", str(folder), "--workers", "1", "--quick"]) == 2
+    out, err = capsys.readouterr()
+    assert "2 bad" in out
+    assert err == f"vidhub: the list of the bad videos cannot be written in {str(folder)!r}: may it be changed?\n"
 
 
 def test_lists_are_merged(tmp_path):

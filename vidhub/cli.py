@@ -715,7 +715,9 @@ def _check(args: argparse.Namespace) -> int:
 
     report, path = check_dataset(args.name, args.root, args.split, full=not args.quick, workers=args.workers)
     print(report)
-    if report.bad:
+    if path is None:
+        _note(f"vidhub: the list of the bad videos cannot be written in {args.root!r}: may it be changed?")
+    elif report.bad:
         _note(f"the list is in {path}; create_dataset and vidhub train leave these videos out.")
     return 2 if report.bad or report.problems else 0
 
