@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from vidhub.engine.optim import create_schedule
 from vidhub.engine.recipe import Recipe
 from vidhub.engine.train import Run
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
+from vidhub.weights.files import write_safetensors
 
 TINY = {
     "model": "x3d_xs",
@@ -340,6 +342,22 @@ def test_nothing_readable_is_an_error(root, tmp_path):
 def test_a_run_that_goes_nan_names_the_batch(root, tmp_path):
     with pytest.raises(VidhubError, match=r"the loss is (nan|inf) at step \d+ .*\.mp4"):
         train(root, tmp_path, lr=1e30, optimizer="sgd", epochs=20, ema_decay=0.0)
+
+
+@pytest.mark.parametrize("kilobytes", [200, 8_000])
+def test_a_full_disk_is_told_in_one_sentence(root, tmp_path, kilobytes):
+    """Files larger than allowed fail as on a full disk: the weights, or the larger state of the optimiser."""
+    limited = f"ulimit -f {kilobytes}; exec {shlex.join(command(root, tmp_path))}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"vidhub: cannot write the checkpoint '{tmp_path}/checkpoints/step-0" in done.stderr
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_weights_that_cannot_be_written_are_told(tmp_path):
+    with pytest.raises(VidhubError, match=r"cannot write .*none/a\.safetensors"):
+        write_safetensors({"a": torch.zeros(1)}, tmp_path / "none" / "a.safetensors", {})
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
-from ..errors import InputError, WeightsError, in_one_line
+from ..errors import InputError, VidhubError, WeightsError, in_one_line
 
 _KEPT = 2  # the newest one, and the one before in case a disk loses it
 
@@ -20,6 +21,9 @@ def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
 
     That is model, optimiser, random states of every process, and the registered objects. The folder is written under
     another name, flushed to the disk and renamed; older ones are deleted afterwards.
+
+    Raises:
+        VidhubError: it cannot be written, as on a full disk.
     """
     final = folder / f"step-{step:08d}"
     draft = folder / f"draft-{step:08d}"
@@ -27,7 +31,12 @@ def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(draft))
+    try:
+        accelerator.save_state(str(draft))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        if accelerator.is_main_process:
+            shutil.rmtree(draft, ignore_errors=True)
+        raise VidhubError(f"cannot write the checkpoint {str(final)!r} ({in_one_line(error)}).") from error
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         for path in draft.rglob("*"):
