@@ -69,6 +69,13 @@ def test_a_negative_number_of_workers_is_told(root, model):
         evaluate(model, "folder", root, workers=-1)
 
 
+def test_errors_of_workers_come_without_their_traceback(root):
+    network = vidhub.create_model("stgcnpp", num_classes=2, depths=(1,), width=12)
+    with pytest.raises(InputError, match="takes skeletons") as raised:
+        evaluate(network, "folder", root, workers=1, views=1)
+    assert "Traceback" not in str(raised.value)
+
+
 def test_unknown_arguments_are_told_for_data_sets_too(root, model):
     with pytest.raises(UnknownNameError, match="did you mean 'batch_size'"):
         evaluate(model, vidhub.create_dataset("folder", root, "val"), workers=0, bacth_size=3)

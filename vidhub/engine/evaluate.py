@@ -30,6 +30,7 @@ from ..models._factory import create_model
 from ..transforms.factory import create_transform
 from ..weights.files import weights_digest
 from .detection import has_boxes
+from .loading import unwrapped
 from .localization import has_segments, measure_localizer
 from .predict import check_arguments, check_counts, checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
@@ -218,11 +219,11 @@ def score_dataset(
         prefetch_factor=1 if workers and indices else None,  # the views of one video may take gigabytes
         generator=torch.Generator(),  # leaves the global one alone, on which training goes on
     )
-    for group in group_views(((index, _error(views)) for index, views in loader), batch_size):
+    for group in group_views(unwrapped(loader), batch_size):
         readable = [views for _, views in group if isinstance(views, Tensor)]
         scores = iter(score_videos(model, readable, dtype, batch_size))
         for index, views in group:
-            yield index, next(scores).numpy() if isinstance(views, Tensor) else str(views)
+            yield index, next(scores).numpy() if isinstance(views, Tensor) else views
 
 
 class _Views(Dataset):
@@ -241,10 +242,6 @@ class _Views(Dataset):
             return index, self.data[index][0]
         except (VideoError, OSError) as error:
             return index, in_one_line(error)
-
-
-def _error(views: Tensor | str) -> Tensor | VideoError:
-    return VideoError(views) if isinstance(views, str) else views
 
 
 def collect(data: VideoDataset, done: dict[int, np.ndarray | str], columns: list[int] | None = None) -> Evaluation:

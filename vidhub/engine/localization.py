@@ -43,7 +43,7 @@ from . import ssn
 from .extract import extract_video
 from .postprocess import Segments, bmn_proposals, point_segments, to_segments
 from .predict import check_arguments, check_counts, checked_batch_size, pick_device
-from .processes import gather_scores, join_processes
+from .processes import gather_scores, join_processes, share_of
 from .recipe import read_recipe
 from .segment_losses import assign_points, bmn_loss, point_loss, tem_loss
 from .two_stage import bsn_segments, open_tem, proposal_loss
@@ -468,6 +468,8 @@ def validation(data: FeatureDataset, thresholds: Sequence[float] = THUMOS14_IOUS
     """``validate(model)`` of ``train``, on a data set of features."""
 
     def validate(model: nn.Module) -> dict[str, float]:
-        return score_segments(data, find_segments(model, data), thresholds)
+        share, world_size = share_of(len(data))
+        found = dict(zip(share, find_segments(model, data, share), strict=True))
+        return _scores(gather_scores(compare_segments(data, found), world_size), thresholds)
 
     return validate

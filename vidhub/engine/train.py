@@ -36,11 +36,12 @@ from ..weights.files import write_safetensors
 from . import detection, localization, prepare, ssn
 from .box_scores import box_validation
 from .checkpoints import load_state, newest_state, save_state
-from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
+from .evaluate import Evaluation, collect, score_dataset, worst_clips
 from .loading import Batch, training_loader
 from .logs import RunLog
 from .optim import create_optimizer, create_schedule, freeze, train_mode
 from .predict import pick_device
+from .processes import gather_scores, share_of
 from .recipe import Recipe, change_recipe, read_recipe
 from .report import write_report
 from .sync_batch_norm import convert_sync_batch_norm
@@ -420,15 +421,13 @@ class Run:
             self.log.add(row)  # to state.rows too
 
     def _evaluate(self) -> Evaluation:
-        rounds = -(-len(self.val_set) // self.world_size)  # as many for every process: sharded networks run in step
-        places = range(self.accelerator.process_index, rounds * self.world_size, self.world_size)
-        share = [place % len(self.val_set) for place in places]
+        share, world_size = share_of(len(self.val_set))
         dtype = _DTYPES.get(self.recipe.precision)
         batch_size = self.recipe.batch_size * 2  # no gradients to keep
         scored = score_dataset(
             self.trained, self.val_set, share, batch_size=batch_size, dtype=dtype, workers=self.recipe.workers
         )
-        return collect(self.val_set, gather_scores(dict(scored), self.world_size))
+        return collect(self.val_set, gather_scores(dict(scored), world_size))
 
     def _save_model(self, folder: Path) -> None:
         model = self.trained
