@@ -49,6 +49,8 @@ def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
         for stale in folder.glob("draft-*"):
             shutil.rmtree(stale)
     accelerator.wait_for_everyone()
+    if accelerator.is_local_main_process:  # of a machine with a disk of its own
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def load_state(accelerator: Accelerator, state: Path) -> None:

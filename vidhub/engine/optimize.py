@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ _FOLDABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNormAct2d)  # 
 @torch.inference_mode()
 def optimize(
     model: nn.Module,
-    example: Tensor | tuple[Any, ...],
+    example: Tensor | Sequence[Any],
     *,
     channels_last: bool | None = None,
     dtype: str | torch.dtype = torch.float32,
@@ -40,7 +41,7 @@ def optimize(
 
     Args:
         model: of ``create_model``; it stays as it is.
-        example: an input, or all arguments as a tuple, on the network's device; best of the size that will be used.
+        example: an input, or all arguments in turn, on the network's device; best of the size that will be used.
         channels_last: whether pixels lie in memory with their channels together, by which 3D convolutions on a GPU can
             be done faster; None: the fastest on the example.
         dtype: of weights and arithmetic: float32, float16 or bfloat16, by name or as torch's.
@@ -50,7 +51,7 @@ def optimize(
     Raises:
         InputError: the outputs differ by more than that.
     """
-    arguments = example if isinstance(example, tuple) else (example,)
+    arguments = (example,) if isinstance(example, Tensor) else tuple(example)
     dtype = checked_dtype(dtype) or torch.float32
     with evaluation_mode(model):
         expected = _outputs(model(*arguments))

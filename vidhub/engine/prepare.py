@@ -132,8 +132,9 @@ def fitted_validation_set(val_set: Dataset, train_set: Dataset) -> Dataset:
         raise InputError("the validation set is empty; check its folder and split, or set val_split='' to do without.")
     ours, theirs = getattr(train_set, "classes", ()), getattr(val_set, "classes", ())
     if ours and theirs and ours != theirs and (detection.has_boxes(val_set) or ours[: len(theirs)] != theirs):
-        extra = next(iter(set(theirs) - set(ours)), None) or next(iter(set(ours) - set(theirs)), "their order")
-        raise InputError(f"training and validation set do not have the same classes: they differ in {extra!r}.")
+        others = [name for name in (*theirs, *ours) if (name in theirs) != (name in ours)]
+        extra = repr(others[0]) if others else "their order"
+        raise InputError(f"training and validation set do not have the same classes: they differ in {extra}.")
     if not isinstance(val_set, VideoDataset) or not isinstance(train_set, VideoDataset):
         return val_set
     val_set = counted_classes(val_set, train_set.num_classes)

@@ -239,8 +239,8 @@ class Run:
         self.accelerator.register_for_checkpointing(self.state, self.schedule, *([self.ema] if self.ema else []))
         set_seed(recipe.seed, device_specific=True)  # dropout differs between processes
 
+        self.out.mkdir(parents=True, exist_ok=True)
         if self.main:
-            self.out.mkdir(parents=True, exist_ok=True)
             _keep_recipe(recipe, self.out / "recipe.yaml", resume)
         if newest:
             load_state(self.accelerator, newest)
