@@ -115,10 +115,16 @@ def counted_classes(data: Dataset, at_least: int = 0) -> Dataset:
     """Videos that do not say of how many classes they are: of as many as their labels name, or more if it is said."""
     if not isinstance(data, VideoDataset) or data.num_classes:
         return data
-    labels = [label for label in data.labels if label is not None]
-    found = 1 + max((max(label, default=-1) if isinstance(label, tuple) else label for label in labels), default=-1)
-    data = data.with_transform(data.transform)  # a copy
-    data.num_classes = max(found, at_least) if found else 0
+    several = [(label,) if isinstance(label, int) else label for label in data.labels]
+    found = 1 + max((max(labels, default=-1) for labels in several if isinstance(labels, tuple)), default=-1)
+    return _with_classes(data, (), max(found, at_least)) if found else data
+
+
+def _with_classes(data: VideoDataset, classes: tuple[str, ...], num_classes: int) -> VideoDataset:
+    if (data.classes, data.num_classes) == (classes, num_classes):
+        return data  # itself, which keeps what it has cached for the next run
+    data = data.with_transform(data.transform)
+    data.classes, data.num_classes = classes, num_classes
     return data
 
 
@@ -139,11 +145,10 @@ def fitted_validation_set(val_set: Dataset, train_set: Dataset) -> Dataset:
         return val_set
     val_set = counted_classes(val_set, train_set.num_classes)
     if val_set.num_classes > train_set.num_classes:
-        numbers = f"{val_set.num_classes} classes, the training set {train_set.num_classes}"
-        raise InputError(f"the validation set has {numbers}.")
-    val_set = val_set.with_transform(val_set.transform)
-    val_set.classes, val_set.num_classes = train_set.classes or val_set.classes, train_set.num_classes
-    return val_set
+        raise InputError(
+            f"the validation set has {val_set.num_classes} classes, the training set {train_set.num_classes}."
+        )
+    return _with_classes(val_set, train_set.classes or val_set.classes, train_set.num_classes)
 
 
 def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:

@@ -128,9 +128,9 @@ class _Dumper(yaml.SafeDumper):
     """Writes what ``_Loader`` reads back."""
 
 
-for _kind in (_Loader, _Dumper):
-    _number = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
-    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _number, list("-+.0123456789"))
+_NUMBER = "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+_Loader.add_implicit_resolver(*_NUMBER)
+_Dumper.add_implicit_resolver(*_NUMBER)
 
 _PRECISIONS = {"no": "no", "fp16": "fp16", "bf16": "bf16", "float32": "no", "float16": "fp16", "bfloat16": "bf16"}
 _AT_LEAST_1 = ("epochs", "batch_size", "accumulate", "repeats", "val_every", "log_every")
