@@ -323,7 +323,8 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint from which the run can be resumed."""
-        self.state.losses = self.accelerator.reduce(self._losses(), "mean").tolist()
+        if self.state.losses:  # as many in all processes
+            self.state.losses = self.accelerator.reduce(self._losses(), "mean").tolist()
         save_state(self.accelerator, self.out / "checkpoints", self.state.step)
 
     def finish(self) -> TrainingRun:
