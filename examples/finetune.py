@@ -52,7 +52,7 @@ def list_videos(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
     """Every readable video under folder/CLASS, with the index of its class."""
     videos = []
     for label, name in enumerate(classes):
-        for path in sorted(p for p in (folder / name).iterdir() if not p.name.startswith(".")):
+        for path in sorted(p for p in (folder / name).glob("*") if not p.name.startswith(".")):
             try:
                 with vidhub.VideoReader(path):
                     videos.append((path, label))
@@ -98,9 +98,11 @@ def main() -> None:
     root = args.data / "train" if (args.data / "train").is_dir() else args.data
     classes = sorted(p.name for p in root.iterdir() if p.is_dir())
     train = list_videos(root, classes)
+    if len(train) < 2:
+        raise SystemExit(f"training takes two videos or more, in folders of classes, and {root} has {len(train)}.")
     val = list_videos(args.data / "val", classes) if (args.data / "val").is_dir() else []
     if not val:
-        val = random.sample(train, max(1, round(len(train) * args.val_split)))
+        val = random.sample(train, min(max(1, round(len(train) * args.val_split)), len(train) - 1))
         train = [video for video in train if video not in val]
     print(f"{len(train)} training and {len(val)} validation videos of {len(classes)} classes")
 

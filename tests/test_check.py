@@ -13,7 +13,7 @@ from clips import fill
 from media import render, spoil
 
 from vidhub.cli import main
-from vidhub.datasets import check
+from vidhub.datasets import catalog, check
 from vidhub.datasets.catalog import check_dataset, create_dataset
 from vidhub.datasets.check import CheckReport, check_videos, read_bad_files, write_bad_files
 from vidhub.datasets.records import VideoRecord
@@ -86,6 +86,17 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert "under if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
+def test_what_was_found_is_told_where_no_list_can_be_written(folder, monkeypatch, capsys):
+    def refuse(*args):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(catalog, "write_bad_files", refuse)
+    assert main(["check", "folder", str(folder), "--workers", "1", "--quick"]) == 2
+    out, err = capsys.readouterr()
+    assert "2 bad" in out
+    assert err == f"vidhub: the list of the bad videos cannot be written in {str(folder)!r}: may it be changed?\n"
 
 
 def test_lists_are_merged(tmp_path):

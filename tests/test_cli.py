@@ -149,6 +149,12 @@ BAD_COMMANDS = {
     "no views": (["predict", "{video}", "--model", "{saved}", "--views", "0"], "not 0"),
     "topk": (["predict", "{video}", "--model", "{saved}", "--topk", "0"], "topk must be a positive number"),
     "topk no number": (["predict", "{video}", "--model", "{saved}", "--topk", "many"], "'many'"),
+    "no such mode": (
+        ["predict", "{video}", "--timeline", "x.png"],
+        "--timeline is of use for --task localization alone",
+    ),
+    "no views of segments": (["predict", "f.npy", "--task", "localization", "--views", "9x9"], "--views is of use for"),
+    "no batches of a stream": (["predict", "0", "--stream", "--batch-size", "2"], "--batch-size is of use for"),
     "unknown task": (["list", "--task", "recogntion"], "did you mean 'recognition'"),
     "no match": (["list", "resnest"], "no name matches '*resnest*'"),
     "info of unknown": (["info", "slowfast_r5"], "did you mean 'slowfast_r50'"),

@@ -11,7 +11,7 @@ import torch
 from figures import CLASSES, CONFIG, SIZE, brightest, figures, tiny, write_own
 from media import read_number, render
 from PIL import Image, ImageDraw
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import vidhub
 from vidhub.cli import main
@@ -21,6 +21,7 @@ from vidhub.datasets.dataset import RecordDataset
 from vidhub.datasets.records import BoxesRecord
 from vidhub.datasets.video_io import VideoReader
 from vidhub.engine import detection, prepare
+from vidhub.engine.bank import FeatureBank, write_bank
 from vidhub.engine.box_losses import box_loss
 from vidhub.engine.box_scores import box_validation
 from vidhub.engine.detection import ActionPrediction, BoxOverlay, Linker, action_loss, detect_actions, predict_actions
@@ -272,6 +273,32 @@ def test_a_bank_is_made_and_used(own, capsys):
     last.unlink()
     assert main([*evaluate, "--bank", bank]) == 2
     assert "has nothing of '4.mp4'" in capsys.readouterr().err
+
+
+def test_a_bank_is_of_one_network(own):
+    def make(seed):
+        torch.manual_seed(seed)
+        model = RoIDetector(vidhub.create_model("x3d_xs", num_classes=0, depth=1.0), 2)
+        model.data_config = replace(CONFIG, background=False)
+        return write_bank(model, "boxes", str(own), own / "bank", "val")
+
+    assert make(0) == (2, [])
+    assert make(0) == (0, [])
+    with pytest.raises(InputError, match=r"made otherwise \(weights\)"):
+        make(1)
+
+
+def test_a_bank_is_what_happened_in_the_seconds_around(tmp_path):
+    seconds = {second: torch.full((2, 3), float(second)) for second in (4, 5, 9)}
+    about = {"channels": "3"}
+    save_file({str(s): f for s, f in seconds.items()}, tmp_path / "a.safetensors", about)
+    bank = FeatureBank(tmp_path, window=4, per_second=3)
+    around = bank(BoxesRecord("a", "a.mp4", 5.5, np.zeros((1, 4)), ((0,),)))
+    assert around.shape == (3, 12, 1, 1)
+    assert around[0, :, 0, 0].tolist() == [0, 0, 0, 4, 4, 0, 5, 5, 0, 0, 0, 0]
+    assert not bank(BoxesRecord("a", "a.mp4", 20.0, np.zeros((1, 4)), ((0,),))).any()
+    with pytest.raises(InputError, match="has nothing of 'b'"):
+        bank(BoxesRecord("b", "b.mp4", 5.0, np.zeros((1, 4)), ((0,),)))
 
 
 def test_tubes_are_scored_where_frames_are_annotated(records):

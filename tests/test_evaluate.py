@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from clips import fill
 import vidhub
 from vidhub.datasets.dataset import VideoDataset
 from vidhub.engine import evaluate as module
-from vidhub.engine.evaluate import Evaluation, evaluate, fuse, load_evaluation
-from vidhub.errors import InputError, VideoError
+from vidhub.engine.evaluate import Evaluation, evaluate, fuse, label_columns, load_evaluation
+from vidhub.errors import InputError, UnknownNameError, VideoError
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,23 @@ def test_nothing_readable_is_an_error(tmp_path, model):
         evaluate(model, "folder", tmp_path, workers=0)
 
 
+def test_a_negative_number_of_workers_is_told(root, model):
+    with pytest.raises(InputError, match="workers must be 0 or a positive number, not -1"):
+        evaluate(model, "folder", root, workers=-1)
+
+
+def test_errors_of_workers_come_without_their_traceback(root):
+    network = vidhub.create_model("stgcnpp", num_classes=2, depths=(1,), width=12)
+    with pytest.raises(InputError, match="takes skeletons") as raised:
+        evaluate(network, "folder", root, workers=1, views=1)
+    assert "Traceback" not in str(raised.value)
+
+
+def test_unknown_arguments_are_told_for_data_sets_too(root, model):
+    with pytest.raises(UnknownNameError, match="did you mean 'batch_size'"):
+        evaluate(model, vidhub.create_dataset("folder", root, "val"), workers=0, bacth_size=3)
+
+
 def test_goes_on_where_it_stopped(root, model, tmp_path, monkeypatch):
     whole = evaluate(model, "folder", root, views=1, workers=0)
     monkeypatch.setattr(module, "_SAVE_EVERY", 2)
@@ -97,6 +115,9 @@ def test_scores_of_something_else_are_not_mixed(root, model, tmp_path):
     evaluate(model, "folder", root, views=1, workers=0, out=tmp_path)
     with pytest.raises(InputError, match="another model, data set or protocol"):
         evaluate(model, "folder", root, views=2, workers=0, out=tmp_path)
+    with pytest.raises(InputError, match="another model, data set or protocol"):
+        evaluate(model, "folder", root, views=1, workers=0, out=tmp_path, dtype="bfloat16")
+    evaluate(model, "folder", root, views=1, workers=0, out=tmp_path, dtype="float32")
 
 
 def test_processes_share_the_work(root, model, tmp_path):
@@ -132,6 +153,16 @@ def test_another_class_order_is_detected_and_can_be_matched(root, model):
     result = evaluate(model, turned, views=1, workers=0, match_labels=True)
     np.testing.assert_allclose(result.scores, usual.scores[:, ::-1])
     assert result.metrics["top1"] == usual.metrics["top1"]
+
+
+@pytest.mark.parametrize("names", [("跑步", "跳跃"), ("C", "C++"), ("+", "-"), ("हिन्दी", "Straße")])
+def test_classes_are_told_apart_whatever_their_script(names):
+    model = SimpleNamespace(labels=names)
+    assert label_columns(model, VideoDataset([], classes=names)) is None
+    turned = VideoDataset([], classes=names[::-1])
+    assert label_columns(model, turned, match=True) == [1, 0]
+    with pytest.raises(InputError, match="same order"):
+        label_columns(model, turned)
 
 
 def test_unknown_classes_and_other_numbers_are_errors(root, model):

@@ -154,6 +154,22 @@ def test_another_suffix_and_missing_packages(small, tmp_path, monkeypatch):
         vidhub.export(small, example_inputs(small), tmp_path / "a.onnx")
 
 
+class Nothing(nn.Module):
+    def forward(self, x):
+        return x * 0
+
+
+def test_outputs_may_be_all_zero(tmp_path):
+    assert vidhub.export(Nothing(), torch.randn(2, 3), tmp_path / "a.pt2").is_file()
+
+
+def test_feature_maps_are_exported_one_by_one(tmp_path):
+    model = vidhub.create_model("x3d_xs", depth=0.5, features_only=True)
+    path = vidhub.export(model, torch.randn(1, 3, 4, 32, 32), tmp_path / "a.onnx")
+    names = [x.name for x in ort.InferenceSession(path).get_outputs()]
+    assert names == [f"features{i}" for i in range(len(model(torch.randn(1, 3, 4, 32, 32))))]
+
+
 def test_modes_are_left_as_they_were(small, tmp_path):
     small.conv1.train()
     vidhub.export(small, example_inputs(small), tmp_path / "a.pt2")

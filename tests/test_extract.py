@@ -37,6 +37,16 @@ class Pictures:
         pass
 
 
+def test_a_network_in_training_gives_its_features_in_evaluation(network):
+    expected = extract_video(network, Pictures(), every=8).values
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train()
+    np.testing.assert_array_equal(extract_video(network, Pictures(), every=8).values, expected)
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    network.eval()
+
+
 def test_steps_lie_evenly_over_the_video():
     frames = clip_frames(100, 16, DataConfig(num_frames=4, stride=2), 30.0)
     assert frames.shape == (6, 4)

@@ -127,6 +127,13 @@ def test_draw(film, tmp_path):
         draw_video(film, tmp_path / "nowhere" / "out.mp4")
 
 
+def test_a_drawn_video_is_as_fast_as_the_original(tmp_path):
+    render(tmp_path / "slow.mp4", frames=5, pts=[0, 400, 800, 1200, 1600])
+    draw_video(tmp_path / "slow.mp4", tmp_path / "out.mp4")
+    with VideoReader(tmp_path / "out.mp4") as out:
+        assert (out.fps, out.num_frames) == (2.5, 5)
+
+
 def test_predict_draw(tmp_path, capsys):
     assert main(["predict", "--sample", "--draw", str(tmp_path / "out.mp4"), "--device", "cpu"]) == 0
     with VideoReader(tmp_path / "out.mp4") as out:

@@ -1,11 +1,12 @@
 """The fine-tuning example, run as users run it, on two kinds of moving pattern."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from clips import fill
+from clips import fill, render_stripes
 
 import vidhub
 
@@ -25,8 +26,9 @@ def finetune(data: Path, out: Path, *options: str) -> str:
 def test_what_it_saves_can_be_loaded_and_predicts(tmp_path):
     fill(tmp_path / "data" / "train", 4)
     fill(tmp_path / "data" / "val", 1)
+    shutil.rmtree(tmp_path / "data" / "val" / "moving")
     output = finetune(tmp_path / "data", tmp_path / "run")
-    assert "8 training and 2 validation videos of 2 classes" in output
+    assert "8 training and 1 validation videos of 2 classes" in output
     assert "epoch 2: val top-1" in output
 
     model = vidhub.create_model(f"local-dir:{tmp_path / 'run'}")
@@ -46,3 +48,11 @@ def test_sets_videos_aside_and_skips_unreadable_ones(tmp_path):
     assert "skipped: " in output
     assert "broken.mp4" in output
     assert "6 training and 2 validation videos of 2 classes" in output
+
+
+def test_a_single_video_is_too_little(tmp_path):
+    render_stripes(tmp_path / "still" / "0.mp4", 0, 0)
+    run = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert "two videos or more" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -11,7 +11,7 @@ import torch
 
 import vidhub
 from vidhub.cli import main
-from vidhub.engine.localization import find_segments, open_features, predict_segments, score_segments
+from vidhub.engine.localization import find_segments, open_features, predict_segments, score_segments, validation
 from vidhub.engine.recipe import Recipe
 from vidhub.errors import InputError
 
@@ -144,6 +144,42 @@ def test_processes_share_the_videos_and_tell_once(root, run, tmp_path, capsys):
     assert json.loads(done.stdout) == pytest.approx(json.loads(capsys.readouterr().out))
     results = [json.loads((tmp_path / name / "detections.json").read_text())["results"] for name in ("one", "two")]
     assert list(results[0]) == list(results[1])
+
+
+@pytest.mark.parametrize("given", [{"views": 7}, {"labels": ["x"]}, {"poses": 3}, {"dtype": "float16"}])
+def test_predict_refuses_what_segments_do_not_have(root, model, given):
+    with pytest.raises(InputError, match=f"{next(iter(given))} cannot be had of networks that find segments"):
+        vidhub.predict(model, "features.npy", **given)
+
+
+VALIDATE = """
+import sys, torch, vidhub
+from vidhub.engine import localization as module
+torch.distributed.init_process_group("gloo")
+model = vidhub.create_model(sys.argv[1])
+data = module.open_features(vidhub.create_dataset("salads50", sys.argv[2], "test", fold=2), model)
+original, looked_at = module.segments_of, []
+module.segments_of = lambda *args, **settings: looked_at.append(1) or original(*args, **settings)
+scores = module.validation(data)(model)
+print(len(looked_at), len(data), *scores.values())
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_processes_that_train_share_the_validation(root, model, tmp_path):
+    vidhub.save_checkpoint(model, tmp_path)
+    port = str(24000 + os.getpid() % 20000)
+    environment = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    command = [sys.executable, "-c", VALIDATE, f"local-dir:{tmp_path}", str(root)]
+    both = [
+        subprocess.Popen(command, env={**environment, "RANK": rank}, stdout=subprocess.PIPE, text=True) for rank in "01"
+    ]
+    lines = [process.communicate(timeout=120)[0] for process in both]
+    assert lines[0] == lines[1]
+    looked_at, videos, *scores = map(float, lines[0].split())
+    assert looked_at == -(-videos // 2)
+    data = open_features(vidhub.create_dataset("salads50", root, "test", fold=2), model)
+    assert scores == pytest.approx(list(validation(data)(model).values()))
 
 
 def test_predict_finds_segments(root, model):

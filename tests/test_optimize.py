@@ -81,6 +81,27 @@ def test_a_change_of_the_outputs_is_refused():
         vidhub.optimize(Twice().eval(), torch.randn(1, 3, 4, 4))
 
 
-def test_unknown_dtype():
+@pytest.mark.parametrize("dtype", [torch.int8, "int8"])
+def test_unknown_dtype(dtype):
     with pytest.raises(InputError, match="dtype must be"):
-        vidhub.optimize(Twice(), torch.randn(1, 3, 4, 4), dtype=torch.int8)
+        vidhub.optimize(Twice(), torch.randn(1, 3, 4, 4), dtype=dtype)
+
+
+def test_feature_maps_come_out_alike():
+    model = vidhub.create_model("x3d_xs", depth=0.5, features_only=True)
+    x = torch.randn(1, 3, 4, 32, 32)
+    fast = vidhub.optimize(model, x, dtype="float32", channels_last=True)
+    with torch.inference_mode():
+        for a, b in zip(fast(x), model.eval()(x), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_original_stays_in_its_modes_and_can_be_saved(tmp_path):
+    model = vidhub.create_model("x3d_xs", num_classes=2, depth=0.5).train()
+    norm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm3d)).eval()
+    fast = vidhub.optimize(model, tiny_clip(model), channels_last=False)
+    assert model.training
+    assert not norm.training
+    vidhub.save_checkpoint(model, tmp_path)
+    with pytest.raises(InputError, match="save the network that it was made from"):
+        vidhub.save_checkpoint(fast, tmp_path)

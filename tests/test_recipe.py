@@ -1,6 +1,6 @@
 """Recipes: YAML in and out, settings, errors, and the published ones."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -32,11 +32,11 @@ def test_settings_change_keys_and_parts_of_tables():
 
 
 def test_what_is_written_reads_back(tmp_path):
-    recipe = Recipe(model="c3d", views=(3, 1), augment={"area": (0.3, 1.0)}, lr=0.5)
+    recipe = Recipe(model="c3d", views=(3, 1), augment={"area": (0.3, 1.0)}, lr=0.5, dataset_args={"file": "1e5"})
     text = recipe.to_yaml()
     assert "epochs" not in text
     again = read_recipe(write(tmp_path, text))
-    assert asdict(again) == asdict(Recipe(model="c3d", views=(3, 1), augment={"area": [0.3, 1.0]}, lr=0.5))
+    assert asdict(again) == asdict(replace(recipe, augment={"area": [0.3, 1.0]}))
     assert set(read_recipe(write(tmp_path, recipe.to_yaml(all_keys=True))).to_yaml().split()) == set(text.split())
 
 
@@ -49,6 +49,16 @@ def test_what_is_written_reads_back(tmp_path):
         (["epochs=2.5"], InputError, "epochs must be int"),
         (["workers=true"], InputError, "workers must be int"),
         (["precision=fp8"], InputError, "no, fp16 or bf16"),
+        (["precision=true"], InputError, "precision must be str"),
+        (["batch_size=.inf"], InputError, "batch_size must be int"),
+        (["epochs=.nan"], InputError, "epochs must be int"),
+        (["workers=-1"], InputError, "workers must be at least 0"),
+        (["save_every=-5"], InputError, "save_every must be at least 0"),
+        (["mixup=-0.2"], InputError, "mixup must be at least 0"),
+        (["lr=.nan"], InputError, "lr must be at least 0"),
+        (["freeze_stages=-2"], InputError, "freeze_stages must be at least 0"),
+        (["size=0"], InputError, "size must be at least 1"),
+        (["device=gpuu"], InputError, "device must be cpu, cuda or cuda:N"),
         (["lr"], InputError, "KEY=VALUE"),
         (["lr.x=3"], InputError, "no parts"),
         (["augment={"], InputError, "cannot be read"),
@@ -70,6 +80,14 @@ def test_missing_file_and_unknown_name(tmp_path):
         read_recipe(tmp_path / "none.yaml")
     with pytest.raises(UnknownNameError, match="recipe"):
         read_recipe("no_such_recipe")
+
+
+def test_values_as_people_and_yaml_write_them():
+    recipe = read_recipe("", ["precision=no", "optimizer_args.eps=1e-8", "freeze_stages=-1", "model_args.name='1e5'"])
+    assert (recipe.precision, recipe.freeze_stages) == ("no", 0)
+    assert recipe.optimizer_args == {"eps": 1e-8}
+    assert recipe.model_args == {"name": "1e5"}
+    assert read_recipe("", ["precision=bfloat16"]).precision == "bf16"
 
 
 def test_an_empty_setting_inside_a_table_is_an_empty_text():

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from vidhub.engine.checkpoints import list_states
 from vidhub.engine.optim import create_schedule
 from vidhub.engine.prepare import open_training_set
 from vidhub.engine.recipe import Recipe
+from vidhub.engine.train import Run
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
+from vidhub.weights.files import write_safetensors
 
 TINY = {
     "model": "x3d_xs",
@@ -145,8 +148,6 @@ def test_killed_at_any_moment_and_resumed_ends_alike(root, run, tmp_path):
 
 @pytest.mark.parametrize("step", [1, 3, 4])
 def test_stopped_after_any_step_and_resumed_ends_alike(root, run, tmp_path, monkeypatch, step):
-    from vidhub.engine.train import Run
-
     original = Run.step
 
     def stop(self):
@@ -164,6 +165,23 @@ def test_stopped_after_any_step_and_resumed_ends_alike(root, run, tmp_path, monk
     assert same_rows == [
         {k: v for k, v in row.items() if k not in ("clips_per_second", "waiting")} for row in run.history
     ]
+
+
+def test_a_resumed_run_logs_the_losses_of_before(root, tmp_path, monkeypatch):
+    whole = train(root, tmp_path / "whole", epochs=1, log_every=3)
+    original = Run.step
+
+    def stop(self):
+        if self.state.step == 2:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(Run, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, tmp_path / "parts", epochs=1, log_every=3, save_every=1)
+    monkeypatch.undo()
+    parts = train(root, tmp_path / "parts", epochs=1, log_every=3, save_every=1, resume=True)
+    assert [row["loss"] for row in parts.history if "loss" in row] == [whole.history[0]["loss"]]
 
 
 def test_a_finished_run_resumed_changes_nothing(root, run, tmp_path):
@@ -212,6 +230,28 @@ def test_two_processes_end_as_one_with_twice_the_batch(root, tmp_path, batch_siz
     assert close(weights(tmp_path / "double" / "last"), weights(tmp_path / "single" / "last"), tolerance)
     metrics = [(tmp_path / name / "log.csv").read_text().splitlines()[-1] for name in ("double", "single")]
     assert metrics[0].count(",") == metrics[1].count(",")
+
+
+def test_machines_that_share_no_disk_are_told_when_they_resume(root, tmp_path):
+    """Each of two processes in a folder of its own, of which one has a state."""
+    port = str(23000 + os.getpid() % 20000)
+    common = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    (tmp_path / "0" / "run" / "checkpoints" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "1").mkdir()
+    path = os.pathsep.join([os.path.dirname(os.path.dirname(vidhub.__file__)), os.environ.get("PYTHONPATH", "")])
+    processes = [
+        subprocess.Popen(
+            command(root, "run", "--resume"),
+            cwd=tmp_path / rank,
+            env={**os.environ, **common, "RANK": rank, "PYTHONPATH": path},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for process in processes:
+        assert "process 1 does not see 'step-00000001'" in process.communicate(timeout=120)[1]
+        assert process.returncode == 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="FSDP runs on GPUs")
@@ -266,6 +306,32 @@ def test_corrupt_videos_are_replaced_and_reported(root, tmp_path, capsys):
     assert (run.folder / "unreadable.txt").read_text().count("9.mp4") >= 1
     assert "1 unreadable videos were replaced" in capsys.readouterr().err
     assert "unreadable videos" in (run.folder / "report.html").read_text()
+    assert "9.mp4" in (run.folder / "not_validated.txt").read_text()
+    assert "not validated" in (run.folder / "report.html").read_text()
+
+
+def test_a_validation_set_of_other_classes_or_none_is_told_at_once(root, tmp_path):
+    train_set, val_set = (vidhub.create_dataset("folder", root, split) for split in ("train", "val"))
+    given = {"train_set": train_set, "root": "", "out": str(tmp_path), **TINY}
+    wrong = {
+        "their order": VideoDataset(val_set.records, classes=("still", "moving")),
+        "'rolling'": VideoDataset(val_set.records, classes=("moving", "rolling")),
+        "5 classes, the training set 2": VideoDataset(val_set.records, num_classes=5),
+        "is empty": VideoDataset([], classes=train_set.classes),
+    }
+    for message, data in wrong.items():
+        with pytest.raises(InputError, match=message):
+            vidhub.train(val_set=data, **given)
+
+
+def test_a_validation_that_fails_loses_no_epoch(root, tmp_path):
+    def fail(model):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        train(root, tmp_path, validate=fail)
+    run = train(root, tmp_path, validate=lambda model: {"score": 1.0}, resume=True)
+    assert [row["step"] for row in run.history if "val_score" in row] == [3, 6]
 
 
 def test_nothing_readable_is_an_error(root, tmp_path):
@@ -281,6 +347,22 @@ def test_a_run_that_goes_nan_names_the_batch(root, tmp_path):
         train(root, tmp_path, lr=1e30, optimizer="sgd", epochs=20, ema_decay=0.0)
 
 
+@pytest.mark.parametrize("kilobytes", [200, 8_000])
+def test_a_full_disk_is_told_in_one_sentence(root, tmp_path, kilobytes):
+    """Files larger than allowed fail as on a full disk: the weights, or the larger state of the optimiser."""
+    limited = f"ulimit -f {kilobytes}; exec {shlex.join(command(root, tmp_path))}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"vidhub: cannot write the checkpoint '{tmp_path}/checkpoints/step-0" in done.stderr
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_weights_that_cannot_be_written_are_told(tmp_path):
+    with pytest.raises(VidhubError, match=r"cannot write .*none/a\.safetensors"):
+        write_safetensors({"a": torch.zeros(1)}, tmp_path / "none" / "a.safetensors", {})
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
@@ -290,6 +372,12 @@ def test_a_run_that_goes_nan_names_the_batch(root, tmp_path):
         ({"dataset": "foldr"}, UnknownNameError, "folder"),
         ({"model": "x3d_xss"}, UnknownNameError, "x3d_xs"),
         ({"freeze_stages": 9}, InputError, "6 stages"),
+        ({"device": "cuda:77"}, InputError, "cuda:77"),
+        ({"augment": {"colour_jitter": 0.1}}, UnknownNameError, "did you mean 'color_jitter'"),
+        ({"loss": "class_balanced_focal", "loss_args": {"gama": 1}}, UnknownNameError, "did you mean 'gamma'"),
+        ({"loss": "class_balanced_focal", "mixup": 0.2}, InputError, "leave it out, or mixup"),
+        ({"loss": "class_balanced_focal", "smoothing": 0.2}, InputError, "smoothing"),
+        ({"loss_args": {"weight": [1, 2, 3]}}, InputError, "each of the 2 classes"),
         ({"train_split": "nothing"}, VidhubError, "nothing"),
     ],
 )
@@ -308,6 +396,7 @@ def test_wrong_recipes_are_told(root, tmp_path, settings, error, message):
         {"repeats": 2, "grad_checkpointing": True, "cache": 40},
         {"balance": True, "optimizer": "momentum", "schedule": "multistep", "schedule_args": {"decay_milestones": [1]}},
         {"precision": "bf16", "views": (2, 1)},
+        {"loss_args": {"weight": [1, 2]}, "freeze_stages": -1},
         {"loss": "class_balanced_focal", "mixup": 0.0, "cutmix": 0.0, "loss_args": {"beta": 0.9, "gamma": 1.0}},
         {"augment": {"area": [0.5, 1.0], "rand_augment": [2, 9], "erasing": 0.25}, "schedule": "constant"},
     ],
@@ -326,6 +415,7 @@ def test_a_network_and_data_sets_of_ones_own(root, tmp_path):
     given = {"model": model, "train_set": train_set, "val_set": val_set, "epochs": 1, "cache": 40, "balance": True}
     vidhub.train(out=str(tmp_path / "run"), **{**TINY, "root": "", **given})
     assert train_set.transform is None
+    assert val_set._frames  # what is cached serves the next run too
     assert vidhub.create_model(f"local-dir:{tmp_path / 'run'}").labels == ("moving", "still")
     other = VideoDataset(train_set.records, num_classes=5)
     with pytest.raises(InputError, match="the model has 2 classes, the training set 5"):
@@ -396,6 +486,43 @@ def test_several_data_sets_are_trained_together(root, tmp_path):
     ]
     run = train(root, tmp_path, dataset=tables, epochs=1)
     assert sum("loss" in row for row in run.history) == 6
+
+
+def test_draws_follow_what_a_cache_could_read(root, tmp_path):
+    """Of two data sets of six videos, one of which is broken in the first: 2 to 1, and classes alike."""
+    fill(tmp_path / "data" / "train", 3)
+    (tmp_path / "data" / "train" / "moving" / "1.mp4").write_bytes(b"no video")
+    tables = [{"dataset": "folder", "root": str(tmp_path / "data"), "weight": 2.0}, {"dataset": "folder"}]
+    settings = {**TINY, "root": str(root), "cache": 40, "val_split": "", "out": str(tmp_path / "run")}
+    drawn = Run(Recipe(**settings, dataset=tables)).load.keywords["weights"]
+    assert drawn == pytest.approx([2 / 5] * 5 + [1 / 12] * 12)
+    settings = {**settings, "root": str(tmp_path / "data"), "balance": True}
+    assert Run(Recipe(**settings)).load.keywords["weights"] == pytest.approx([1 / 2] * 2 + [1 / 3] * 3)
+
+
+@pytest.mark.parametrize(("settings", "count"), [({}, 2), ({"model_args": {"depth": 0.5, "num_classes": 5}}, 5)])
+def test_lists_without_class_names_have_the_classes_of_their_labels(root, tmp_path, settings, count):
+    for split in ("train", "val"):
+        videos = sorted((root / split).glob("*/*.mp4"))
+        lines = [f"{video} {int(video.parent.name == 'still')}\n" for video in videos]
+        (tmp_path / f"{split}.txt").write_text("".join(lines))
+    run = train(tmp_path, tmp_path / "run", dataset="video_list", epochs=1, **settings)
+    assert run.model.num_classes == count
+
+
+def test_a_validation_set_may_have_the_first_classes_alone(root, tmp_path):
+    other = tmp_path / "other"
+    fill(other / "train", 1)
+    (other / "train" / "still").rename(other / "train" / "rolling")
+    tables = [{"dataset": "folder"}, {"dataset": "folder", "root": str(other)}]
+    run = train(root, tmp_path / "run", dataset=tables, epochs=1)
+    assert run.model.labels == ("moving", "still", "rolling")
+    assert set(run.metrics) == {"top1", "top5", "mean_class", "loss"}
+
+
+def test_a_score_that_is_no_number_is_never_the_best(root, tmp_path):
+    scores = iter([float("nan"), 10.0])
+    assert train(root, tmp_path, validate=lambda model: {"score": next(scores)}).best == {"score": 10.0}
 
 
 # --------------------------------------------------------------------------------------------------------- other tasks

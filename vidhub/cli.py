@@ -1,4 +1,4 @@
-"""The command line: ``vidhub list``, ``info``, ``predict``, ``train``, ``eval``, ``data`` and ``check``.
+"""The command line, ``vidhub``: predict, extract, bank, export, list, info, train, eval, data and check.
 
 Results go to stdout, everything else to stderr. What the user can put right is told in one sentence, with exit code 2.
 """
@@ -80,6 +80,11 @@ def _note(text: str) -> None:
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
+# what several commands take
+_DEVICE = {"help": "cpu, cuda, cuda:1, ...; else a GPU if there is one"}
+_DTYPE = {"choices": ("float32", "float16", "bfloat16"), "help": "precision of the arithmetic"}
+_BATCH_SIZE = {"type": int, "metavar": "N", "help": "views of videos at once; 8, on a CPU 1, if unsaid"}
+_WORKERS = {"type": int, "default": 2, "metavar": "N", "help": "processes that decode (%(default)s)"}
 _DATA = {
     "nargs": "+",
     "action": "extend",
@@ -111,9 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="test|N|CxK",
         help="how much of a video to look at: as in the published test, N clips, or C clips of K crops; else one view",
     )
-    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
-    command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
-    command.add_argument("--batch-size", type=int, metavar="N", help="views at once; 8, on a CPU 1, if unsaid")
+    command.add_argument("--device", **_DEVICE)
+    command.add_argument("--dtype", **_DTYPE)
+    command.add_argument("--batch-size", **_BATCH_SIZE)
     command.add_argument(
         "--stream",
         action="store_true",
@@ -148,9 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", required=True, metavar="FOLDER", help="for the files of features")
     command.add_argument("--every", type=int, default=16, metavar="N", help="frames between features (%(default)s)")
     command.add_argument("--format", choices=("npy", "h5"), default="npy", help="%(default)s if nothing is said")
-    command.add_argument("--batch-size", type=int, metavar="N", help="clips at once; 8, on a CPU 1, if unsaid")
-    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
-    command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
+    command.add_argument("--batch-size", **_BATCH_SIZE)
+    command.add_argument("--device", **_DEVICE)
+    command.add_argument("--dtype", **_DTYPE)
 
     command = commands.add_parser("bank", help="write what all persons of a data set do, for detectors with a memory")
     command.set_defaults(run=_bank)
@@ -160,8 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--split", nargs="+", default=["train", "val"], help="train and val if nothing is said")
     command.add_argument("--out", required=True, metavar="FOLDER", help="for the bank; goes on where it stopped")
     command.add_argument("--data", **_DATA)
-    command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that decode (%(default)s)")
-    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
+    command.add_argument("--workers", **_WORKERS)
+    command.add_argument("--device", **_DEVICE)
 
     command = commands.add_parser("export", help="write a model for onnxruntime or torch.export, and check the file")
     command.set_defaults(run=_export)
@@ -220,10 +225,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--match-labels", action="store_true", help="bring the model's classes into the data's order")
     command.add_argument("--fuse", nargs="+", metavar="SCORES", help="folders or files of earlier evals to add up")
     command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the scores to fuse")
-    command.add_argument("--batch-size", type=int, metavar="N", help="views at once; 8, on a CPU 1, if unsaid")
-    command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that decode (%(default)s)")
-    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; else a GPU if there is one")
-    command.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the arithmetic")
+    command.add_argument("--batch-size", **_BATCH_SIZE)
+    command.add_argument("--workers", **_WORKERS)
+    command.add_argument("--device", **_DEVICE)
+    command.add_argument("--dtype", **_DTYPE)
     command.add_argument("--json", action="store_true", help="print a JSON object")
 
     command = commands.add_parser("data", help="the data sets: list them, tell about one, look at a copy of it")
@@ -258,7 +263,35 @@ def _views(text: str) -> str | int | tuple[int, int]:
 # ----------------------------------------------------------------------------------------------------------- predict
 
 
+# of predict: the modes in which an option does something, where these are not all
+_MODES = {
+    "task": ("recognition", "localization"),
+    "views": ("recognition",),
+    "draw": ("recognition",),
+    "poses": ("recognition",),
+    "dtype": ("recognition", "stream"),
+    "batch_size": ("recognition", "localization"),
+    "fps": ("stream",),
+    "features": ("localization",),
+    "proposals": ("localization",),
+    "duration": ("localization",),
+    "min_score": ("localization",),
+    "timeline": ("localization",),
+}
+
+
+def _check_mode(args: argparse.Namespace) -> None:
+    """See that no option is given that does nothing in this mode."""
+    mode, default = "stream" if args.stream else args.task, _parser().parse_args(["predict"])
+    for name, modes in _MODES.items():
+        if mode not in modes and getattr(args, name) != getattr(default, name):
+            flags = {"stream": "--stream", "localization": "--task localization", "recognition": "the recognition task"}
+            places = " and ".join(flags[place] for place in modes)
+            raise InputError(f"--{name.replace('_', '-')} is of use for {places} alone: leave it out.")
+
+
 def _predict(args: argparse.Namespace) -> int:
+    _check_mode(args)
     files = args.files
     if args.sample:
         files = [*files, str(importlib.resources.files(__package__) / "assets" / "sample.mp4")]
@@ -687,7 +720,9 @@ def _check(args: argparse.Namespace) -> int:
 
     report, path = check_dataset(args.name, args.root, args.split, full=not args.quick, workers=args.workers)
     print(report)
-    if report.bad:
+    if path is None:
+        _note(f"vidhub: the list of the bad videos cannot be written in {args.root!r}: may it be changed?")
+    elif report.bad:
         _note(f"the list is in {path}; create_dataset and vidhub train leave these videos out.")
     return 2 if report.bad or report.problems else 0
 

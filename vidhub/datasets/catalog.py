@@ -146,13 +146,13 @@ def survey(name: str, root: str | os.PathLike) -> list[Survey]:
 
 def check_dataset(
     name: str, root: str | os.PathLike, split: str | None = None, *, full: bool = True, workers: int | None = None
-) -> tuple[CheckReport, Path]:
+) -> tuple[CheckReport, Path | None]:
     """Decode the videos of a split, or of all that are there, and list the bad ones in ``bad_files.txt``.
 
     Of boxes of one's own, the rows are checked too.
 
     Returns:
-        The report, and the path of the list.
+        The report, and the path of the list; None where it cannot be written.
 
     Raises:
         InputError: the data set is not one of videos.
@@ -180,7 +180,10 @@ def check_dataset(
     report = check_videos(list(records.values()), workers=workers, full=full)
     path = _bad_files_of(Path(root))
     if report.bad or path.exists():
-        write_bad_files(report, path)
+        try:
+            write_bad_files(report, path)
+        except OSError:  # no reason to lose what was found
+            path = None
     if info.check:
         bad = {name for name, _ in report.bad}
         problems = [problem for part in splits for problem in info.check(Path(root), part, bad)]

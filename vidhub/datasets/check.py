@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -42,7 +43,7 @@ class CheckReport:
 
 
 def check_videos(
-    records: Sequence[VideoRecord], *, workers: int | None = None, full: bool = True, progress: bool = True
+    records: Sequence[VideoRecord], *, workers: int | None = None, full: bool = True, progress: bool | None = None
 ) -> CheckReport:
     """Decode the videos of ``records`` in processes of their own.
 
@@ -51,7 +52,7 @@ def check_videos(
     Args:
         workers: processes; None: one per core.
         full: decode every frame; False: the first and the last one.
-        progress: show a bar.
+        progress: show a bar; None: if stderr is a terminal.
 
     Raises:
         InputError: the processes cannot start.
@@ -59,7 +60,8 @@ def check_videos(
     records = list({record.name: record for record in records}.values())
     reasons: dict[str, str] = {}
     frames = 0
-    with tqdm(total=len(records), unit="video", disable=not progress, desc="checking") as bar:
+    hidden = None if progress is None else not progress
+    with tqdm(total=len(records), unit="video", disable=hidden, desc="checking") as bar:
         for record, result in _results(records, max(1, workers or os.cpu_count() or 1), full):
             if isinstance(result, str):
                 reasons[record.name] = result
@@ -135,7 +137,10 @@ def _results(records: Sequence[VideoRecord], workers: int, full: bool) -> Iterat
 
 
 def _started(workers: int) -> ProcessPoolExecutor:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # forked ones would share the decoders' state
+    context = get_context("spawn")  # forked ones would share the decoders' state
+    # Ctrl-C reaches all processes, and only this one has something to say
+    ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    pool = ProcessPoolExecutor(workers, mp_context=context, **ignore)
     try:
         pool.submit(os.getpid).result()  # or a pool that cannot even start would be blamed on the first video
     except BrokenProcessPool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from ..datasets.records import BoxesRecord
 from ..errors import InputError, VideoError, VidhubError, from_worker, in_one_line
 from ..models._factory import create_model
 from ..models.lfb import feature_bank
+from ..weights.files import weights_digest
 from .detection import open_boxes
-from .predict import pick_device
+from .extract import keep_settings, network_name
+from .predict import check_counts, pick_device
 
 
 class FeatureBank:
@@ -84,14 +87,19 @@ def write_bank(
         How many videos were written, and a sentence for each that cannot be read.
 
     Raises:
-        InputError: the network is no such detector, or the data set counts frames where the bank counts seconds.
+        InputError: the network is no such detector, the data set counts frames where the bank counts seconds, or
+            ``out`` holds the features of another network.
     """
+    check_counts(at_least=0, workers=workers)
     device = pick_device(device, model)
+    name = network_name(model)
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     model.eval().to(device)
     data = open_boxes(create_dataset(dataset, root, split, **options), model)
     if any(record.in_frames for record in data.records):
         raise InputError(f"a feature bank counts seconds, and the data set {dataset!r} counts frames.")
+    made = {"weights": weights_digest(model.state_dict()), "data_config": asdict(model.data_config)}
+    keep_settings(Path(out) / "bank.json", {"model": name, **made})
     order = sorted(range(len(data)), key=lambda i: (data.records[i].video_id, data.records[i].timestamp))
     videos = [(name, list(indices)) for name, indices in groupby(order, key=lambda i: data.records[i].video_id)]
     missing = [(name, indices) for name, indices in videos if not (Path(out) / _file_of(name)).exists()]

@@ -23,7 +23,7 @@ from .._files import write_whole
 from ..datasets.boxes import BoxDataset, BoxSample, collate_boxes
 from ..datasets.catalog import create_dataset
 from ..datasets.records import BoxesRecord
-from ..errors import InputError, VideoError, VidhubError, from_worker, in_one_line
+from ..errors import InputError, VideoError, in_one_line
 from ..metrics.ava import MMACTION2, Boxes, frame_map
 from ..metrics.tubes import Tube, link_boxes, video_map
 from ..models._factory import create_model
@@ -31,8 +31,9 @@ from ..transforms import functional as F
 from .bank import FeatureBank
 from .detection import FasterRCNN, PersonDetector, has_boxes, open_boxes, persons_in, score_clips
 from .evaluate import ScoreStore, fingerprint
-from .predict import checked_batch_size, checked_dtype, pick_device
-from .processes import gather_scores, join_processes
+from .loading import unwrapped
+from .predict import check_arguments, checked_batch_size, checked_dtype, pick_device
+from .processes import gather_scores, join_processes, share_of
 
 _MIN_SCORE = 0.002  # actions of a box that are less likely do not count as found
 _WITH = {
@@ -96,6 +97,8 @@ def evaluate_boxes(
     if isinstance(dataset, str):
         options = {"all_frames": True, **options} if detector else options
         dataset = create_dataset(dataset, root or "", split, **options)
+    else:
+        check_arguments(evaluate_boxes, options)
     if not has_boxes(dataset):
         raise InputError("the data set is empty: there is no key frame with boxes in this split.")
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
@@ -122,7 +125,7 @@ def evaluate_boxes(
             "offset": offset,
             "bank": str(getattr(bank, "folder", "")),
         }
-        store = ScoreStore(Path(out), fingerprint(model, data, how), rank)
+        store = ScoreStore(Path(out), fingerprint(model, data, how, dtype), rank)
     done = store.read() if store else {}
     if world_size > 1:
         torch.distributed.barrier()  # all have read the same before anyone writes more
@@ -156,8 +159,9 @@ def box_validation(
 
     def validate(model: nn.Module) -> dict[str, float]:
         settings = {"batch_size": batch_size, "dtype": dtype, "workers": workers}
-        result = collect_boxes(data, dict(score_records(model, data, range(len(data)), **settings)))
-        for failure in result.failures:
+        share, world_size = share_of(len(data))
+        result = collect_boxes(data, gather_scores(dict(score_records(model, data, share, **settings)), world_size))
+        for failure in result.failures if share[0] == 0 else ():
             tqdm.write(f"not scored: {failure}", file=sys.stderr)
         return result.metrics
 
@@ -182,7 +186,7 @@ def score_records(
         num_workers=min(workers, len(indices)),
         generator=torch.Generator(),  # leaves the global one alone, on which training goes on
     )
-    for group in _of_one_shape(_unwrapped(loader), batch_size):
+    for group in _of_one_shape(unwrapped(loader), batch_size):
         samples = []
         for index, sample in group:
             if isinstance(sample, str):
@@ -221,13 +225,6 @@ class _Samples(Dataset):
             return index, self.data[index]
         except (VideoError, OSError) as error:
             return index, in_one_line(error)
-
-
-def _unwrapped(loader: Iterable[Any]) -> Iterator[Any]:
-    try:
-        yield from loader
-    except VidhubError as error:
-        raise from_worker(error) from None
 
 
 def _of_one_shape(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def draw_video(
     try:
         with VideoReader(source) as reader, av.open(str(part), "w") as container:
             height, width = (side - side % 2 for side in reader.size)
-            stream = container.add_stream("libx264", rate=round(reader.fps) or 30, options={"crf": "20"})
+            rate = Fraction(reader.fps).limit_denominator(1001) or 30  # 30000/1001 exactly
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
             stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
             lines = _Lines(poses, layout) if poses is not None and layout is not None else None
             for number, frame in enumerate(reader):

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +30,9 @@ from ..models._factory import create_model
 from ..transforms.factory import create_transform
 from ..weights.files import weights_digest
 from .detection import has_boxes
+from .loading import unwrapped
 from .localization import has_segments, measure_localizer
-from .predict import checked_batch_size, checked_dtype, pick_device
+from .predict import check_arguments, check_counts, checked_batch_size, checked_dtype, pick_device
 from .processes import gather_scores, join_processes
 from .report import WorstClip, write_report
 from .scoring import group_views, score_videos
@@ -140,6 +142,7 @@ def evaluate(
             protocol; an argument of the wrong kind.
         VideoError: no video at all could be read.
     """
+    check_counts(at_least=0, workers=workers)
     info = dataset_info(dataset) if isinstance(dataset, str) else None
     split = split or (info.measured_split if info else "val")
     with_boxes = {"detector": detector, "as_mmaction2": as_mmaction2, "bank": bank}
@@ -156,7 +159,8 @@ def evaluate(
         raise InputError(f"{' and '.join(given)} only for data sets with boxes: leave it out.")
     dtype = checked_dtype(dtype)
     if has_segments(dataset):
-        for name, given in {"views": views != "test", "match_labels": match_labels, "dtype": dtype}.items():
+        useless = {"views": views != "test", "match_labels": match_labels, "dtype": dtype, "batch_size": batch_size}
+        for name, given in useless.items():
             if given:
                 raise InputError(f"{name} is of no use on a data set of segments: leave it out.")
         return measure_localizer(model, dataset, root or "", split, device, out=out, **options)
@@ -166,12 +170,14 @@ def evaluate(
         model = create_model(model, pretrained=True)
     if isinstance(dataset, str):
         dataset = create_dataset(dataset, root or "", split, **options)
+    else:
+        check_arguments(evaluate, options)
     columns = label_columns(model, dataset, match_labels)
     data = dataset.with_transform(create_transform(model.data_config, views=views))
     model.to(device)
     batch_size = checked_batch_size(batch_size, device)
 
-    store = ScoreStore(Path(out), fingerprint(model, data, views), rank) if out else None
+    store = ScoreStore(Path(out), fingerprint(model, data, views, dtype), rank) if out else None
     done = store.read() if store else {}
     if world_size > 1:
         torch.distributed.barrier()  # all have read the same before anyone writes more
@@ -213,11 +219,11 @@ def score_dataset(
         prefetch_factor=1 if workers and indices else None,  # the views of one video may take gigabytes
         generator=torch.Generator(),  # leaves the global one alone, on which training goes on
     )
-    for group in group_views(((index, _error(views)) for index, views in loader), batch_size):
+    for group in group_views(unwrapped(loader), batch_size):
         readable = [views for _, views in group if isinstance(views, Tensor)]
         scores = iter(score_videos(model, readable, dtype, batch_size))
         for index, views in group:
-            yield index, next(scores).numpy() if isinstance(views, Tensor) else str(views)
+            yield index, next(scores).numpy() if isinstance(views, Tensor) else views
 
 
 class _Views(Dataset):
@@ -236,10 +242,6 @@ class _Views(Dataset):
             return index, self.data[index][0]
         except (VideoError, OSError) as error:
             return index, in_one_line(error)
-
-
-def _error(views: Tensor | str) -> Tensor | VideoError:
-    return VideoError(views) if isinstance(views, str) else views
 
 
 def collect(data: VideoDataset, done: dict[int, np.ndarray | str], columns: list[int] | None = None) -> Evaluation:
@@ -343,8 +345,14 @@ def label_columns(model: nn.Module, dataset: VideoDataset, match: bool = False) 
         if dataset.num_classes and model.num_classes != dataset.num_classes:
             raise InputError(f"the model has {model.num_classes} classes, the data set {dataset.num_classes}.")
         return None
-    position = {_plain(name): i for i, name in enumerate(ours)}
-    columns = [position.get(_plain(name)) for name in theirs]
+    if ours == theirs:
+        return None
+    # spelling apart; names that would then be the same, such as "C" and "C++", as they are written
+    counts = [Counter(map(_plain, names)) for names in (ours, theirs)]
+    spelt = {"", *(plain for count in counts for plain, times in count.items() if times > 1)}
+    keys = [[name if _plain(name) in spelt else _plain(name) for name in names] for names in (ours, theirs)]
+    position = {key: i for i, key in enumerate(keys[0])}
+    columns = [position.get(key) for key in keys[1]]
     if columns == list(range(len(ours))):
         return None
     if None in columns:
@@ -361,7 +369,7 @@ def label_columns(model: nn.Module, dataset: VideoDataset, match: bool = False) 
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^0-9a-z]+", "", name.lower())
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 # ------------------------------------------------------------------------------------------------------------- files
@@ -407,14 +415,16 @@ class ScoreStore:
         self.waiting = {}
 
 
-def fingerprint(model: nn.Module, data: Dataset, views: Any) -> dict[str, Any]:
+def fingerprint(model: nn.Module, data: Dataset, views: Any, dtype: torch.dtype | None) -> dict[str, Any]:
     """What scores depend on."""
+    own = next(model.parameters()).dtype
     records = hashlib.sha256()
     for record in data.records:
         records.update(repr(record).encode())
     return {
         "arch": getattr(model, "arch", type(model).__name__),
         "weights": weights_digest(model.state_dict()),
+        "dtype": str(own if dtype in (None, torch.float32) else dtype).removeprefix("torch."),
         "records": records.hexdigest(),
         "views": list(views) if isinstance(views, tuple) else views,
         "data_config": repr(model.data_config),

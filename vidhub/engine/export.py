@@ -11,11 +11,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, VidhubError, in_one_line
+from .scoring import evaluation_mode
 
 # of an output's largest value
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2, torch.bool: 0.0}
@@ -34,7 +36,8 @@ def export(
     """Write a network so that it runs without vidhub, and see that what was written gives the network's outputs.
 
     The network is exported as it computes in eval mode, at the precision of its parameters and on their device. Its
-    inputs are called as ``forward`` calls them, its outputs "logits", or as the fields of what ``forward`` gives.
+    inputs are called as ``forward`` calls them, its outputs "logits", or as the fields of what ``forward`` gives, or
+    "features0" and so on where it gives a list.
 
     Args:
         model: any network of ``create_model``.
@@ -63,8 +66,9 @@ def export(
 
     network = _Flat(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _evaluating(network), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        outputs = getattr(model(*inputs), "_fields", ("logits",))  # first, so that wrong inputs are told as ever
+    drafts = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.")
+    with evaluation_mode(network), torch.no_grad(), drafts as folder:
+        outputs = _names_of(model(*inputs))  # first, so that wrong inputs are told as ever
         draft = Path(folder) / path.name
         with _quiet():
             _write(network, inputs, outputs, draft, dynamic_batch)
@@ -90,16 +94,10 @@ class _Flat(nn.Module):
         return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+def _names_of(outputs: Any) -> Sequence[str]:
+    if isinstance(outputs, Tensor):
+        return ("logits",)
+    return getattr(outputs, "_fields", None) or [f"features{i}" for i in range(len(outputs))]
 
 
 @contextmanager
@@ -164,7 +162,10 @@ def _compare(path: Path, inputs: tuple[Tensor, ...], wanted: tuple[Tensor, ...])
     for a, b in zip(found, wanted, strict=True):
         if a.shape != b.shape:
             raise InputError(f"{told} gives the shape {tuple(a.shape)} and not {tuple(b.shape)}.")
-        apart = (a.to(b).float() - b.float()).abs().max() / b.float().abs().max() if b.numel() else 0
+        if not b.numel():
+            continue
+        largest = b.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)  # outputs may all be 0
+        apart = (a.to(b).float() - b.float()).abs().max() / largest
         if not apart <= _TOLERANCE[b.dtype]:
             raise InputError(f"{told} differs from the network by {apart:.1e} of the largest output.")
 

@@ -30,6 +30,7 @@ from ..weights.files import weights_digest
 from ..weights.types import DataConfig
 from .predict import check_counts, checked_batch_size, checked_dtype, open_reader, pick_device
 from .processes import wait_for_all
+from .scoring import evaluation_mode
 
 _SETTINGS = "extract.json"  # in the folder of the features: how they were made
 
@@ -82,7 +83,7 @@ def extract_video(
             unique, places = np.unique(part, return_inverse=True)
             frames = reader.get_frames(unique.tolist())
             views = [transform(frames[torch.from_numpy(row)])[0] for row in places.reshape(part.shape)]
-            with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            with evaluation_mode(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
                 x = model.forward_features(torch.stack(views).to(device))
                 found.append(model.forward_head(x, pre_logits=True).float().cpu().numpy())
     except VidhubError as error:
@@ -163,7 +164,7 @@ def extract(
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     device = pick_device(device, model)
     batch_size = checked_batch_size(batch_size, device)
-    name = absolute_name(model) if isinstance(model, str) else _name_of(model)
+    name = network_name(model)
     model = create_model(model, pretrained=True) if isinstance(model, str) else model
     model.eval().to(device)
     out = Path(out)
@@ -174,7 +175,7 @@ def extract(
         "dtype": str(precision).removeprefix("torch."),
         "data_config": asdict(_clip_config(model)),
     }
-    _keep_settings(out / _SETTINGS, json.loads(json.dumps(settings)))  # as it will be read, without tuples
+    keep_settings(out / _SETTINGS, settings)
     share = files[rank::world]
     show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
     reduced = None if precision == torch.float32 else precision
@@ -193,7 +194,10 @@ def extract(
     return wait_for_all(failures)
 
 
-def _name_of(model: nn.Module) -> str:
+def network_name(model: nn.Module | str) -> str:
+    """Of its weights where it has published ones; of folders the whole path."""
+    if isinstance(model, str):
+        return absolute_name(model)
     weights = getattr(model, "weights", None)
     return weights.name if weights else getattr(model, "arch", type(model).__name__)
 
@@ -204,8 +208,14 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
-def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
-    before = read_settings(path.parent)
+def keep_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write beside features how they are made.
+
+    Raises:
+        InputError: those that are there already were made otherwise.
+    """
+    settings = json.loads(json.dumps(settings))  # as they will be read, without tuples
+    before = read_json(path) if path.exists() else {}
     changed = [name for name in settings if before.get(name, settings[name]) != settings[name]]
     if changed:
         long = ("weights", "data_config")

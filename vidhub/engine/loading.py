@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from ..errors import InputError, VideoError, in_one_line
+from ..errors import InputError, VideoError, VidhubError, from_worker, in_one_line
 
 _TRIES = 10  # unreadable videos in a row before giving up
 
@@ -54,6 +54,8 @@ def training_loader(
     """
     if len(dataset) == 0:
         raise InputError("the training set is empty; check its folder and split.")
+    if weights is not None and len(weights) != len(dataset):
+        raise InputError(f"weights must be one for each of the {len(dataset)} samples, not {len(weights)}.")
     order = _Order(len(dataset), epoch_length * batch_size * world_size, seed, weights)
     sampler = _Batches(order, batch_size, batches, epoch_length, rank, world_size)
     return DataLoader(
@@ -64,6 +66,14 @@ def training_loader(
         pin_memory=pin_memory,
         generator=torch.Generator(),  # or the loader draws a seed, which nothing here uses, from the global one
     )
+
+
+def unwrapped(loader: Iterable[Any]) -> Iterator[Any]:
+    """What ``loader`` yields; errors of its workers come without the tracebacks in their text."""
+    try:
+        yield from loader
+    except VidhubError as error:
+        raise from_worker(error) from None
 
 
 class _Order:

@@ -42,8 +42,8 @@ from ..weights.types import SegmentConfig
 from . import ssn
 from .extract import extract_video
 from .postprocess import Segments, bmn_proposals, point_segments, to_segments
-from .predict import check_counts, checked_batch_size, pick_device
-from .processes import gather_scores, join_processes
+from .predict import check_arguments, check_counts, checked_batch_size, pick_device
+from .processes import gather_scores, join_processes, share_of
 from .recipe import read_recipe
 from .segment_losses import assign_points, bmn_loss, point_loss, tem_loss
 from .two_stage import bsn_segments, open_tem, proposal_loss
@@ -249,6 +249,8 @@ def measure_localizer(
     data, name = dataset, dataset if isinstance(dataset, str) else ""
     if name:
         data = create_dataset(name, root, split, **{**_options_of_run(model, name), **options})
+    else:
+        check_arguments(measure_localizer, options)
     if str(model).endswith(".json"):
         compared, world_size = _read_detections(model, data), 1
     else:
@@ -466,6 +468,8 @@ def validation(data: FeatureDataset, thresholds: Sequence[float] = THUMOS14_IOUS
     """``validate(model)`` of ``train``, on a data set of features."""
 
     def validate(model: nn.Module) -> dict[str, float]:
-        return score_segments(data, find_segments(model, data), thresholds)
+        share, world_size = share_of(len(data))
+        found = dict(zip(share, find_segments(model, data, share), strict=True))
+        return _scores(gather_scores(compare_segments(data, found), world_size), thresholds)
 
     return validate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..errors import InputError
 from ..models.layers.gpu_conv3d import use_gpu_convolutions
+from .predict import checked_dtype
+from .scoring import evaluation_mode
 
 # root mean square of the change of the outputs that is accepted, relative to that of the outputs
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
@@ -24,10 +27,10 @@ _FOLDABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNormAct2d)  # 
 @torch.inference_mode()
 def optimize(
     model: nn.Module,
-    example: Tensor | tuple[Any, ...],
+    example: Tensor | Sequence[Any],
     *,
     channels_last: bool | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: str | torch.dtype = torch.float32,
     compile: bool = False,
     tolerance: float | None = None,
 ) -> nn.Module:
@@ -38,23 +41,22 @@ def optimize(
 
     Args:
         model: of ``create_model``; it stays as it is.
-        example: an input, or all arguments as a tuple, on the network's device; best of the size that will be used.
+        example: an input, or all arguments in turn, on the network's device; best of the size that will be used.
         channels_last: whether pixels lie in memory with their channels together, by which 3D convolutions on a GPU can
             be done faster; None: the fastest on the example.
-        dtype: of weights and arithmetic.
+        dtype: of weights and arithmetic: float32, float16 or bfloat16, by name or as torch's.
         compile: by ``torch.compile``, which takes a minute and is paid back by many inputs of one size.
         tolerance: how far outputs may be off on the example, relative to their root mean square; None: see TOLERANCE.
 
     Raises:
         InputError: the outputs differ by more than that.
     """
-    arguments = example if isinstance(example, tuple) else (example,)
-    if dtype not in TOLERANCE:
-        raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}.")
-    training = model.training
-    expected = _outputs(model.eval()(*arguments))
-    fast = copy.deepcopy(model).requires_grad_(False)
-    model.train(training)
+    arguments = (example,) if isinstance(example, Tensor) else tuple(example)
+    dtype = checked_dtype(dtype) or torch.float32
+    with evaluation_mode(model):
+        expected = _outputs(model(*arguments))
+        fast = copy.deepcopy(model).requires_grad_(False)
+    fast.optimized = True  # and no longer what can be saved and built again
     fold_batch_norms(fast, arguments)
     fast.to(dtype)
     on_gpu = next(model.parameters()).device.type == "cuda"
@@ -138,7 +140,9 @@ def _with_format(model: nn.Module, channels_last: bool, dtype: torch.dtype) -> n
     def finish(_: nn.Module, __: Any, output: Any) -> Any:
         # copies, since the next run of a graph overwrites what this one gave
         whole = [x.to(torch.float32, copy=True) for x in _outputs(output)]
-        return whole[0] if isinstance(output, Tensor) else type(output)(*whole)
+        if isinstance(output, Tensor):
+            return whole[0]
+        return type(output)(*whole) if hasattr(output, "_fields") else type(output)(whole)
 
     model.register_forward_pre_hook(prepare)
     model.register_forward_hook(finish)

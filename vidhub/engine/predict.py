@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from tqdm.auto import tqdm
 from ..datasets.audio_io import AudioReader
 from ..datasets.flow import FlowReader
 from ..datasets.video_io import VideoReader
-from ..errors import InputError, VidhubError
+from ..errors import InputError, VidhubError, unknown_name
 from ..models._factory import create_model
 from ..models.ssn import SSN
 from ..transforms.audio import AudioTransform
@@ -125,6 +126,9 @@ def predict(
     if isinstance(getattr(model, "data_config", None), SegmentConfig):
         from .localization import predict_segments
 
+        given = {"views": views, "poses": poses, "labels": labels, "dtype": dtype}
+        if useless := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{' and '.join(useless)} cannot be had of networks that find segments: leave it out.")
         settings = {"topk": topk, "device": device, "batch_size": batch_size}
         return _one_by_one(partial(predict_segments, model, **settings), sources, errors)
     names = class_names(model, labels)
@@ -166,11 +170,18 @@ def _one_by_one(predict_one: Callable[[Any], Any], sources: Any, errors: str) ->
     return found
 
 
-def check_counts(**counts: Any) -> None:
-    """InputError for what is no positive whole number, by its name."""
+def check_counts(*, at_least: int = 1, **counts: Any) -> None:
+    """InputError for what is no positive whole number (or 0, where that is ``at_least``), by its name."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{name} must be a positive number, not {count!r}.")
+        if isinstance(count, bool) or not isinstance(count, int) or count < at_least:
+            raise InputError(f"{name} must be {'' if at_least else '0 or '}a positive number, not {count!r}.")
+
+
+def check_arguments(function: Callable, others: Iterable[str]) -> None:
+    """UnknownNameError for the first of what ``function`` was given besides its own arguments."""
+    for name in others:
+        known = [p.name for p in inspect.signature(function).parameters.values() if p.kind != p.VAR_KEYWORD]
+        raise unknown_name(f"argument of {function.__name__}", name, known)
 
 
 def checked_batch_size(batch_size: int | None, device: torch.device) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
 import typing
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,11 +50,21 @@ _LOSSES = {
 }
 
 
-def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, list[float] | None]:
-    """The training set, and how often to draw each sample (None: once an epoch).
+_AUGMENTATIONS = [
+    name
+    for name, parameter in inspect.signature(create_transform).parameters.items()
+    if parameter.kind == parameter.KEYWORD_ONLY and name != "repeats"  # which is a key of its own
+]
+DrawWeights = Callable[[Sequence[Any]], list[float]]
+
+
+def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, DrawWeights | None]:
+    """The training set, and of several with weights how often to draw each of its records (else None: once an epoch).
+
+    The weights are asked for once it is known which records are left: caching leaves out unreadable ones.
 
     Raises:
-        InputError: it is empty, or holds videos without a label.
+        InputError: it is empty, or holds videos without a label; or a weight is not above 0.
     """
     weights = None
     if isinstance(recipe.dataset, str):
@@ -61,12 +72,14 @@ def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, lis
     else:
         parts, shares = [], []
         for table in recipe.dataset:
-            table = {"root": recipe.root, "split": recipe.train_split, "weight": 0.0, **recipe.dataset_args, **table}
-            shares.append(float(table.pop("weight")))
+            table = {"root": recipe.root, "split": recipe.train_split, "weight": 1.0, **recipe.dataset_args, **table}
+            shares.append(converted("weight of a data set", table.pop("weight"), float))
+            if not shares[-1] > 0:
+                raise InputError(f"the weight of a data set must be above 0, not {shares[-1]}.")
             parts.append(create_dataset(table.pop("dataset"), table.pop("root"), table.pop("split"), **table))
         data = join_datasets(parts)
-        if any(shares):
-            weights = [share / len(part) for share, part in zip(shares, parts, strict=True) for _ in range(len(part))]
+        if any("weight" in table for table in recipe.dataset):
+            weights = _draw_weights(data.records, [len(part) for part in parts], shares)
     if len(data) == 0:
         raise InputError(f"the training set ({recipe.dataset}, {recipe.train_split!r} in {recipe.root!r}) is empty.")
     if isinstance(data, VideoDataset):
@@ -76,27 +89,73 @@ def open_training_set(recipe: Recipe) -> tuple[VideoDataset | RecordDataset, lis
     return data, weights
 
 
-def open_validation_set(recipe: Recipe, train_set: Dataset) -> VideoDataset | RecordDataset | None:
-    """The validation set of the first data set of the recipe; None where the recipe wants none.
+def _draw_weights(records: Sequence[Any], sizes: Sequence[int], shares: Sequence[float]) -> DrawWeights:
+    """By which parts of ``records``, so many each, are drawn by their shares, whatever is left of them."""
+    numbers = [number for number, size in enumerate(sizes) for _ in range(size)]
+    part_of = {id(record): number for record, number in zip(records, numbers, strict=True)}
 
-    Raises:
-        InputError: its classes are not those of the training set.
-    """
+    def weights(left: Sequence[Any]) -> list[float]:
+        parts = [part_of[id(record)] for record in left]
+        counts = Counter(parts)
+        return [shares[part] / counts[part] for part in parts]
+
+    return weights
+
+
+def open_validation_set(recipe: Recipe) -> VideoDataset | RecordDataset | None:
+    """The validation set of the first data set of the recipe; None where the recipe wants none."""
     if not recipe.val_split:
         return None
     table = {"dataset": recipe.dataset, "root": recipe.root, "val_split": recipe.val_split, **recipe.dataset_args}
     if not isinstance(recipe.dataset, str):
         table |= {k: v for k, v in recipe.dataset[0].items() if k not in ("split", "weight")}
-    data = create_dataset(table.pop("dataset"), table.pop("root"), table.pop("val_split"), **table)
-    if (isinstance(data, VideoDataset) or detection.has_boxes(data)) and data.classes != train_set.classes:
-        extra = next(iter(set(data.classes) ^ set(train_set.classes)), "their order")
-        raise InputError(f"training and validation set do not have the same classes: they differ in {extra!r}.")
+    return create_dataset(table.pop("dataset"), table.pop("root"), table.pop("val_split"), **table)
+
+
+def counted_classes(data: Dataset, at_least: int = 0) -> Dataset:
+    """Videos that do not say of how many classes they are: of as many as their labels name, or more if it is said."""
+    if not isinstance(data, VideoDataset) or data.num_classes:
+        return data
+    several = [(label,) if isinstance(label, int) else label for label in data.labels]
+    found = 1 + max((max(labels, default=-1) for labels in several if isinstance(labels, tuple)), default=-1)
+    return _with_classes(data, (), max(found, at_least)) if found else data
+
+
+def _with_classes(data: VideoDataset, classes: tuple[str, ...], num_classes: int) -> VideoDataset:
+    if (data.classes, data.num_classes) == (classes, num_classes):
+        return data  # itself, which keeps what it has cached for the next run
+    data = data.with_transform(data.transform)
+    data.classes, data.num_classes = classes, num_classes
     return data
+
+
+def fitted_validation_set(val_set: Dataset, train_set: Dataset) -> Dataset:
+    """``val_set`` with the classes of the training set, the first of which may be all it has.
+
+    Raises:
+        InputError: it is empty, or has other classes, or these in another order.
+    """
+    if hasattr(val_set, "__len__") and len(val_set) == 0:
+        raise InputError("the validation set is empty; check its folder and split, or set val_split='' to do without.")
+    ours, theirs = getattr(train_set, "classes", ()), getattr(val_set, "classes", ())
+    if ours and theirs and ours != theirs and (detection.has_boxes(val_set) or ours[: len(theirs)] != theirs):
+        others = [name for name in (*theirs, *ours) if (name in theirs) != (name in ours)]
+        extra = repr(others[0]) if others else "their order"
+        raise InputError(f"training and validation set do not have the same classes: they differ in {extra}.")
+    if not isinstance(val_set, VideoDataset) or not isinstance(train_set, VideoDataset):
+        return val_set
+    val_set = counted_classes(val_set, train_set.num_classes)
+    if val_set.num_classes > train_set.num_classes:
+        raise InputError(
+            f"the validation set has {val_set.num_classes} classes, the training set {train_set.num_classes}."
+        )
+    return _with_classes(val_set, train_set.classes or val_set.classes, train_set.num_classes)
 
 
 def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     """The recipe's network with a class for each of the training set, and its data configuration."""
     args = dict(recipe.model_args)
+    train_set = counted_classes(train_set, args.get("num_classes") or 0)
     if localization.is_localization(train_set):
         args = {**localization.network_arguments(recipe.model, train_set), **args}
     elif ssn.has_proposals(train_set):
@@ -107,8 +166,6 @@ def create_network(recipe: Recipe, train_set: Dataset) -> nn.Module:
     if recipe.skeleton or (records and isinstance(records[0], PoseRecord)):
         recipe, usual = fit_skeletons(recipe, records), create_model(recipe.model)
         args = {**skeleton_args(usual, changed_skeletons(usual.data_config, recipe)), **args}
-        if records and not args.get("num_classes"):  # files without class names
-            args["num_classes"] = 1 + max(record.label for record in records)
     model = create_model(recipe.model, recipe.pretrained, **args)
     if isinstance(model.data_config, SkeletonConfig):
         model.data_config = changed_skeletons(model.data_config, recipe)
@@ -294,6 +351,8 @@ def with_transforms(
         opened = localization.open_features(train_set, model, training=True, **parts)
         val_set = val_set and localization.open_features(val_set, model)
         return (ProposalDataset(open_tem(model), opened) if judges else opened), val_set
+    if not detection.has_boxes(train_set):
+        check_known("part of augment", recipe.augment, _AUGMENTATIONS)
     if ssn.has_proposals(train_set) and not isinstance(train_set, SnippetDataset):
         transform = create_transform(config, training=True, **recipe.augment)
         return SnippetDataset(train_set.records, transform, train_set.classes), val_set
@@ -312,6 +371,13 @@ def with_transforms(
     if isinstance(val_set, VideoDataset) and val_set.transform is None:
         val_set = val_set.with_transform(create_transform(config, views=recipe.views))
     return train_set, val_set
+
+
+def check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """UnknownNameError for the first of ``names`` that is not known."""
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, str(name), known)
 
 
 def collate_clips(samples: list[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
@@ -335,8 +401,13 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
     name, args = recipe.loss or usual, dict(recipe.loss_args)
     if name not in _LOSSES:
         raise unknown_name("loss", name, _LOSSES)
+    check_known(f"part of loss_args of {name}", args, list(inspect.signature(_LOSSES[name]).parameters)[2:])
+    if recipe.smoothing and name in ("hvu", "class_balanced_focal"):
+        raise InputError(f"the loss {name!r} smooths no labels: leave smoothing out.")
+    if name == "class_balanced_focal" and (kind is not int or recipe.mixup or recipe.cutmix):
+        raise InputError("class_balanced_focal is for videos of one class each: leave it out, or mixup and cutmix.")
     if "weight" in args:
-        args["weight"] = torch.tensor(args["weight"])
+        args["weight"] = _class_weights(args["weight"], getattr(train_set, "num_classes", 0))
     if name == "hvu":
         args = {"categories": train_set.categories, **args}
     elif name != "class_balanced_focal":
@@ -356,6 +427,16 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
         return function(logits, targets, **moved) + auxiliary * function(others, targets, **moved)
 
     return loss
+
+
+def _class_weights(weights: Any, num_classes: int) -> Tensor:
+    try:
+        found = torch.tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError):
+        found = torch.zeros(())
+    if found.ndim != 1 or (num_classes and len(found) != num_classes):
+        raise InputError(f"loss_args.weight must be a number for each of the {num_classes} classes, not {weights!r}.")
+    return found
 
 
 def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
@@ -391,9 +472,7 @@ def check_boxes_recipe(recipe: Recipe, train_set: Dataset) -> None:
         raise InputError(f"{' and '.join(changed)} in the recipe cannot be had with boxes: leave it out.")
     if recipe.augment and isinstance(train_set, BoxDataset):
         raise InputError("augment in the recipe is for a data set by name: give it to BoxDataset instead.")
-    for name in recipe.augment:
-        if name not in _AUGMENT_OF_BOXES:
-            raise unknown_name("part of augment with boxes", name, _AUGMENT_OF_BOXES)
+    check_known("part of augment with boxes", recipe.augment, _AUGMENT_OF_BOXES)
 
 
 _LOSS_ARGS_OF_BOXES = ("alpha", "gamma", "share_labels")
@@ -405,9 +484,7 @@ def box_loss(recipe: Recipe) -> Callable[[nn.Module, Any], Tensor]:
     Raises:
         UnknownNameError: there is no such argument.
     """
-    for name in recipe.loss_args:
-        if name not in _LOSS_ARGS_OF_BOXES:
-            raise unknown_name("part of loss_args with boxes", name, _LOSS_ARGS_OF_BOXES)
+    check_known("part of loss_args with boxes", recipe.loss_args, _LOSS_ARGS_OF_BOXES)
     return partial(detection.action_loss, **recipe.loss_args)
 
 

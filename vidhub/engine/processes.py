@@ -19,6 +19,17 @@ def join_processes(device: torch.device) -> tuple[int, int, torch.device]:
     return state.process_index, state.num_processes, state.device
 
 
+def share_of(count: int) -> tuple[list[int], int]:
+    """Which of ``count`` samples this process takes, and the number of processes.
+
+    As many for every process, for which some are taken twice: sharded networks run in step.
+    """
+    together = torch.distributed.is_initialized()
+    rank, world = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if together else (0, 1)
+    rounds = -(-count // world)
+    return [place % count for place in range(rank, rounds * world, world)], world
+
+
 def gather_scores(done: dict[int, Any], world_size: int) -> dict[int, Any]:
     """The scores of all processes together, in all of them."""
     if world_size == 1:

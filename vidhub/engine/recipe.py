@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -77,11 +78,11 @@ class Recipe:
     cutmix: float = 0.0  # alpha
     ema_decay: float = 0.0  # of the moving average of the weights; 0: none
     ema_warmup: bool = True  # let the first weights be forgotten faster
-    freeze_stages: int = 0  # the stem and the first stages keep their weights: 1 is the stem alone
+    freeze_stages: int = 0  # the stem and the first stages keep their weights: 1 is the stem alone; -1 is 0
     freeze_bn: bool = False
     sync_bn: bool = False
     grad_checkpointing: bool = False
-    precision: str = "no"  # no, fp16 or bf16
+    precision: str = "no"  # no, fp16 or bf16; also float32, float16 or bfloat16
     compile: bool = False  # by torch.compile: the first step takes a minute, later ones are faster, above all on GPUs
 
     # the run
@@ -91,25 +92,52 @@ class Recipe:
     log_every: int = 10  # steps
     tensorboard: bool = True
     out: str = "runs/train"
-    device: str = ""  # "cpu" stays off the GPUs
+    device: str = ""  # "cpu" stays off the GPUs, "cuda:1" takes one of several; "": a GPU if there is one
 
     def __post_init__(self) -> None:
+        if self.precision is False:  # as which YAML reads no
+            object.__setattr__(self, "precision", "no")
         for key in fields(self):
             object.__setattr__(self, key.name, converted(key.name, getattr(self, key.name), _TYPES[key.name]))
-        positive = ("epochs", "batch_size", "accumulate", "repeats", "val_every", "log_every")
-        for name in positive:
-            if getattr(self, name) < 1:
+        for name in _AT_LEAST_1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        if self.precision not in ("no", "fp16", "bf16"):
+        if self.freeze_stages == -1:  # with which MMAction2 freezes nothing
+            object.__setattr__(self, "freeze_stages", 0)
+        for name in _AT_LEAST_0:
+            if not getattr(self, name) >= 0:  # nor what is no number
+                raise InputError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        object.__setattr__(self, "precision", _PRECISIONS.get(self.precision, self.precision))
+        if self.precision not in _PRECISIONS.values():
             raise InputError(f"precision must be no, fp16 or bf16, not {self.precision!r}.")
+        if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", self.device):
+            raise InputError(f"device must be cpu, cuda or cuda:N, not {self.device!r}.")
 
     def to_yaml(self, all_keys: bool = False) -> str:
         """As YAML that ``read_recipe`` reads back: the keys that differ from the defaults, or all."""
         default = asdict(Recipe())
         wanted = {name: value for name, value in asdict(self).items() if all_keys or value != default[name]}
-        return yaml.safe_dump(_plain(wanted), sort_keys=False, allow_unicode=True)
+        return yaml.dump(_plain(wanted), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-8 as the number that it is in YAML 1.2, where PyYAML sees text."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what ``_Loader`` reads back."""
+
+
+_NUMBER = "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+_Loader.add_implicit_resolver(*_NUMBER)
+_Dumper.add_implicit_resolver(*_NUMBER)
+
+_PRECISIONS = {"no": "no", "fp16": "fp16", "bf16": "bf16", "float32": "no", "float16": "fp16", "bfloat16": "bf16"}
+_AT_LEAST_1 = ("epochs", "batch_size", "accumulate", "repeats", "val_every", "log_every")
+_AT_LEAST_1 += ("num_frames", "stride", "size", "resize")
+_AT_LEAST_0 = ("workers", "cache", "save_every", "seed", "freeze_stages", "lr_batch_size")
+_AT_LEAST_0 += ("lr", "warmup_lr", "min_lr", "warmup_epochs", "weight_decay", "layer_decay", "clip_grad")
+_AT_LEAST_0 += ("smoothing", "mixup", "cutmix", "ema_decay")
 _TYPES = typing.get_type_hints(Recipe)
 
 
@@ -140,7 +168,7 @@ def change_recipe(recipe: Recipe, settings: Iterable[str] = (), **changes: Any) 
         if not equals:
             raise InputError(f"a setting is KEY=VALUE, not {text!r}.")
         try:
-            value = yaml.safe_load(value)
+            value = yaml.load(value, _Loader)
         except yaml.YAMLError:
             raise InputError(f"the value of {text!r} cannot be read; put it in quotes.") from None
         key, dot, part = key.strip().partition(".")
@@ -171,7 +199,7 @@ def _read_yaml(source: str | os.PathLike) -> dict[str, Any]:
             raise unknown_name("recipe", str(source), published_recipes())
         path = _folder() / f"{source}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the recipe {str(source)!r} ({error}).") from error
     except yaml.YAMLError as error:
@@ -189,7 +217,7 @@ def _known(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def converted(name: str, value: Any, kind: Any) -> Any:
-    """``value`` as one of the types that ``kind`` allows. YAML reads 1e-3 as text and (3, 1) as a list.
+    """``value`` as one of the types that ``kind`` allows. YAML has no tuples; numbers may be given as text.
 
     Raises:
         InputError: it is of another kind; with ``name``.
@@ -210,7 +238,7 @@ def converted(name: str, value: Any, kind: Any) -> Any:
             return float(value)
         except (TypeError, ValueError):
             pass
-    if int in plain and isinstance(value, float) and value == int(value):
+    if int in plain and isinstance(value, float) and value.is_integer():
         return int(value)
     wanted = " or ".join(k.__name__.replace("NoneType", "null") for k in plain)
     raise InputError(f"{name} must be {wanted}, not {value!r}.")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import VidhubError
 
-Loaded = tuple[Any, Tensor | Exception]  # a source and its views (V, C, T, H, W), or why there are none
+Loaded = tuple[Any, Tensor | Exception | str]  # a source and its views (V, C, T, H, W), or why there are none
 
 
 def group_views(loaded: Iterable[Loaded], batch_size: int) -> Iterator[list[Loaded]]:

@@ -29,6 +29,7 @@ from ..models.ssn import SSN
 from ..transforms.factory import create_transform
 from ..transforms.proposals import tick_proposals
 from .postprocess import Segments, ssn_detections, ssn_segments
+from .processes import gather_scores, share_of
 from .segment_losses import ssn_loss
 
 
@@ -156,9 +157,14 @@ def compare_proposals(
 
 
 def ssn_scores(model: SSN, data: Dataset, thresholds: Sequence[float] = THUMOS14_IOUS) -> dict[str, float]:
-    """mAP in percent (mean over ``thresholds``) and mAP@IoU of SSN on a data set of videos with proposals."""
-    compared = compare_proposals(model, data).values()
-    truth, found = ({video: pair[i] for video, *pair in compared} for i in range(2))
+    """mAP in percent (mean over ``thresholds``) and mAP@IoU of SSN on a data set of videos with proposals.
+
+    Processes that train together share the videos.
+    """
+    share, world_size = share_of(len(data))
+    compared = gather_scores(compare_proposals(model, data, share), world_size)
+    rows = [compared[index] for index in sorted(compared)]
+    truth, found = ({video: pair[i] for video, *pair in rows} for i in range(2))
     return segment_scores(truth, found, thresholds)
 
 

@@ -35,11 +35,13 @@ from ..transforms.mixing import random_mix
 from ..weights.files import write_safetensors
 from . import detection, localization, prepare, ssn
 from .box_scores import box_validation
-from .checkpoints import list_states, load_state, save_state
-from .evaluate import Evaluation, collect, gather_scores, score_dataset, worst_clips
+from .checkpoints import load_state, newest_state, save_state
+from .evaluate import Evaluation, collect, score_dataset, worst_clips
 from .loading import Batch, training_loader
 from .logs import RunLog
 from .optim import create_optimizer, create_schedule, freeze, train_mode
+from .predict import pick_device
+from .processes import gather_scores, share_of
 from .recipe import Recipe, change_recipe, read_recipe
 from .report import write_report
 from .sync_batch_norm import convert_sync_batch_norm
@@ -105,15 +107,16 @@ def train(
         settings["loss"], loss = loss, None
     recipe = change_recipe(recipe if isinstance(recipe, Recipe) else read_recipe(recipe or ""), **settings)
     run = Run(recipe, model, train_set, val_set, loss, validate, collate, resume, progress)
-    while run.state.step < run.num_steps:
-        run.step()
-        epoch, position = divmod(run.state.step, run.epoch_length)
-        if position == 0 and run.can_validate and (epoch % recipe.val_every == 0 or epoch == recipe.epochs):
+    while True:
+        # after saving, so that a validation that fails loses no epoch: a run resumed at its end validates again
+        if run.validation_due:
             run.validate()
-        due = run.state.step % recipe.save_every == 0 if recipe.save_every else position == 0
-        if due or run.state.step == run.num_steps:
+        if run.state.step == run.num_steps:
+            return run.finish()
+        run.step()
+        every = recipe.save_every or run.epoch_length
+        if run.state.step % every == 0 or run.state.step == run.num_steps:
             run.save()
-    return run.finish()
 
 
 @dataclass
@@ -124,6 +127,7 @@ class _Progress:
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
     best: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)  # of the log
+    losses: list[float] = field(default_factory=list)  # since the last row; in a checkpoint, means over the processes
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -149,29 +153,42 @@ class Run:
     ):
         self.recipe = recipe
         self.out = Path(recipe.out)
-        if list_states(self.out / "checkpoints") and not resume:
-            raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
         # a second run in one process may want another precision or device
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+        alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+        if recipe.device:
+            device = pick_device(recipe.device, None)
+            if device.index is not None and not alone:
+                raise InputError(f"several processes take one GPU each: leave device out, or cuda, not {device}.")
+            if device.index is not None:
+                torch.cuda.set_device(device)
         # without GPUs, accelerate would let several processes run each on its own
-        on_cpu = recipe.device == "cpu" or (int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.cuda.is_available())
+        on_cpu = recipe.device == "cpu" or not (alone or torch.cuda.is_available())
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=on_cpu)
         self.main, self.world_size = self.accelerator.is_main_process, self.accelerator.num_processes
+        newest = newest_state(self.out / "checkpoints")
+        if newest and not resume:
+            raise InputError(f"{recipe.out!r} holds a run already; go on with resume=True (--resume), or change out.")
         set_seed(recipe.seed)
 
-        weights = None
+        draw_weights = None
         if train_set is None:
-            train_set, weights = prepare.open_training_set(recipe)
-            val_set = prepare.open_validation_set(recipe, train_set) if val_set is None else val_set
+            train_set, draw_weights = prepare.open_training_set(recipe)
+            val_set = prepare.open_validation_set(recipe) if val_set is None else val_set
+        wanted = recipe.model_args.get("num_classes") if model is None else getattr(model, "num_classes", 0)
+        train_set = prepare.counted_classes(train_set, wanted or 0)
+        if val_set is not None:
+            val_set = prepare.fitted_validation_set(val_set, train_set)
         if detection.has_boxes(train_set):
             prepare.check_boxes_recipe(recipe, train_set)
-        if recipe.balance:
-            weights = class_balanced_weights(train_set)
         if model is None:
             model = prepare.create_network(recipe, train_set)
         else:
             prepare.fit_network(model, train_set)
         train_set, val_set = prepare.with_transforms(recipe, model, train_set, val_set)
+        weights = draw_weights and draw_weights(train_set.records)
+        if recipe.balance:
+            weights = class_balanced_weights(train_set)
         if isinstance(train_set, (FeatureDataset, ProposalDataset)):
             loss = loss or localization.segment_loss
             collate = collate or (collate_features if isinstance(train_set, FeatureDataset) else collate_proposals)
@@ -222,11 +239,13 @@ class Run:
         self.accelerator.register_for_checkpointing(self.state, self.schedule, *([self.ema] if self.ema else []))
         set_seed(recipe.seed, device_specific=True)  # dropout differs between processes
 
+        self.out.mkdir(parents=True, exist_ok=True)
         if self.main:
-            self.out.mkdir(parents=True, exist_ok=True)
             _keep_recipe(recipe, self.out / "recipe.yaml", resume)
-        if resume and load_state(self.accelerator, self.out / "checkpoints") and self.main:
-            print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
+        if newest:
+            load_state(self.accelerator, newest)
+            if self.main:
+                print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
         self.log = RunLog(self.out, self.state.rows, recipe.tensorboard) if self.main else None
         self.load = partial(
             training_loader,
@@ -245,8 +264,8 @@ class Run:
         show = self.main and (sys.stderr.isatty() if progress is None else progress)
         self.bar = tqdm(total=self.num_steps, initial=self.state.step, unit="step", disable=not show)
         self.evaluation: Evaluation | None = None
-        self.losses: list[Tensor] = []  # since the last row of the log
-        self.waited, self.since = 0.0, time.perf_counter()  # seconds spent waiting for data, and since when
+        # batches, seconds spent waiting for them, and since when
+        self.timed, self.waited, self.since = 0, 0.0, time.perf_counter()
 
     def step(self) -> None:
         """One update of the weights."""
@@ -262,9 +281,8 @@ class Run:
             last = part == recipe.accumulate - 1
             with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 loss = self.loss(self.wrapped, data)
-                self._check_finite(loss, batch)
+                self.state.losses.append(self._finite(loss, batch))
                 self.accelerator.backward(loss / recipe.accumulate)
-            self.losses.append(loss.detach())
         if recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.wrapped.parameters(), recipe.clip_grad)
         self.optimizer.step()
@@ -278,6 +296,13 @@ class Run:
         if self.state.step % recipe.log_every == 0 or self.state.step % self.epoch_length == 0:
             self._log_step(lr)
 
+    @property
+    def validation_due(self) -> bool:
+        """Whether an epoch is at its end after which the recipe wants a validation, or the last one is."""
+        epoch, position = divmod(self.state.step, self.epoch_length)
+        due = epoch > 0 and position == 0 and (epoch % self.recipe.val_every == 0 or epoch == self.recipe.epochs)
+        return due and self.can_validate
+
     def validate(self) -> None:
         """Score the validation set; the best weights so far go to ``out``."""
         if self.world_size > 1:
@@ -287,6 +312,8 @@ class Run:
         else:
             self.evaluation = self._evaluate()
             scores = {**self.evaluation.metrics, "loss": _log_loss(self.evaluation)}
+            if self.main:
+                write_whole(self.out / "not_validated.txt", "".join(f"{t}\n" for t in self.evaluation.failures))
         self.state.metrics = scores
         self._add_row({f"val_{name}": value for name, value in scores.items()})
         if not self.state.best or _rank_of(scores) > _rank_of(self.state.best):
@@ -296,6 +323,8 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint from which the run can be resumed."""
+        if self.state.losses:  # as many in all processes
+            self.state.losses = self.accelerator.reduce(self._losses(), "mean").tolist()
         save_state(self.accelerator, self.out / "checkpoints", self.state.step)
 
     def finish(self) -> TrainingRun:
@@ -305,14 +334,15 @@ class Run:
         if not self.can_validate:
             self._save_model(self.out)
         self._save_model(self.out / "last")
-        if self.evaluation is None and isinstance(self.val_set, VideoDataset) and not self.custom_validate:
-            self.evaluation = self._evaluate()  # a run that was resumed at its end
         if self.main:
             self.log.close()
             replaced = _count_lines(self.out / "unreadable.txt")
             if replaced:
                 print(f"{replaced} unreadable videos were replaced: see {self.out / 'unreadable.txt'}", file=sys.stderr)
             evaluation = self.evaluation
+            missed = len(evaluation.failures) if evaluation else 0
+            if missed:
+                print(f"{missed} videos were not validated: see {self.out / 'not_validated.txt'}", file=sys.stderr)
             write_report(
                 self.out / "report.html",
                 title=f"{self.recipe.model}: {state.step} steps",
@@ -321,7 +351,12 @@ class Run:
                 classes=evaluation and (evaluation.classes or None),
                 confusion=evaluation and evaluation.confusion,
                 worst=worst_clips(evaluation, self.val_set) if evaluation else (),
-                summary={**asdict(self.recipe), "unreadable videos": replaced, "processes": self.world_size},
+                summary={
+                    **asdict(self.recipe),
+                    "unreadable videos": replaced,
+                    "not validated": missed,
+                    "processes": self.world_size,
+                },
             )
         self.accelerator.wait_for_everyone()
         model = self.whole if self.sharded else self.trained
@@ -339,6 +374,7 @@ class Run:
         except VidhubError as error:
             raise from_worker(error) from None
         self.waited += time.perf_counter() - started
+        self.timed += 1
         if batch.failures:
             with (self.out / "unreadable.txt").open("a", encoding="utf-8") as file:
                 file.writelines(f"{text}\n" for text in batch.failures)
@@ -355,26 +391,30 @@ class Run:
         alphas = {"mixup_alpha": self.recipe.mixup, "cutmix_alpha": self.recipe.cutmix}
         return random_mix(data[0], targets, **alphas, generator=generator)
 
-    def _check_finite(self, loss: Tensor, batch: Batch) -> None:
-        if math.isfinite(loss.item()):
-            return
+    def _finite(self, loss: Tensor, batch: Batch) -> float:
+        value = loss.item()
+        if math.isfinite(value):
+            return value
         records = getattr(self.train_set, "records", None)
         names = [getattr(records[i], "name", f"sample {i}") if records else f"sample {i}" for i in batch.indices]
         step, epoch = self.state.step + 1, self.state.step // self.epoch_length + 1
         raise VidhubError(
-            f"the loss is {loss.item()} at step {step} (epoch {epoch}) on the batch {', '.join(names)}; "
+            f"the loss is {value} at step {step} (epoch {epoch}) on the batch {', '.join(names)}; "
             "look at these, lower lr, set clip_grad, or use bf16 in the place of fp16."
         )
 
     def _log_step(self, lr: float) -> None:
-        mean = self.accelerator.reduce(torch.stack(self.losses).mean(), "mean").item()
+        mean = self.accelerator.reduce(self._losses().mean(), "mean").item()
         seconds = time.perf_counter() - self.since
-        clips = len(self.losses) * self.recipe.batch_size * self.recipe.repeats * self.world_size
+        clips = self.timed * self.recipe.batch_size * self.recipe.repeats * self.world_size
         rates = {"clips_per_second": round(clips / seconds, 3), "waiting": round(self.waited / seconds, 4)}
         self._add_row({"loss": mean, "lr": lr, **rates})
         shown = {f"val_{name}": f"{value:.4g}" for name, value in self.state.metrics.items()}
         self.bar.set_postfix(epoch=self.state.step // self.epoch_length, loss=f"{mean:.3f}", lr=f"{lr:.2g}", **shown)
-        self.losses, self.waited, self.since = [], 0.0, time.perf_counter()
+        self.state.losses, self.timed, self.waited, self.since = [], 0, 0.0, time.perf_counter()
+
+    def _losses(self) -> Tensor:
+        return torch.tensor(self.state.losses, device=self.accelerator.device)
 
     def _add_row(self, values: dict[str, float]) -> None:
         row = {"step": self.state.step, "epoch": round(self.state.step / self.epoch_length, 4), **values}
@@ -382,15 +422,13 @@ class Run:
             self.log.add(row)  # to state.rows too
 
     def _evaluate(self) -> Evaluation:
-        rounds = -(-len(self.val_set) // self.world_size)  # as many for every process: sharded networks run in step
-        places = range(self.accelerator.process_index, rounds * self.world_size, self.world_size)
-        share = [place % len(self.val_set) for place in places]
+        share, world_size = share_of(len(self.val_set))
         dtype = _DTYPES.get(self.recipe.precision)
         batch_size = self.recipe.batch_size * 2  # no gradients to keep
         scored = score_dataset(
             self.trained, self.val_set, share, batch_size=batch_size, dtype=dtype, workers=self.recipe.workers
         )
-        return collect(self.val_set, gather_scores(dict(scored), self.world_size))
+        return collect(self.val_set, gather_scores(dict(scored), world_size))
 
     def _save_model(self, folder: Path) -> None:
         model = self.trained
@@ -428,9 +466,10 @@ def _keep_recipe(recipe: Recipe, path: Path, resume: bool) -> None:
     write_whole(path, recipe.to_yaml())
 
 
-def _rank_of(scores: dict[str, float]) -> tuple[float, float]:
-    """The first number; of equally good ones the smaller loss."""
-    return next(iter(scores.values()), 0.0), -scores.get("loss", 0.0)
+def _rank_of(scores: dict[str, float]) -> tuple[float, ...]:
+    """The first number; of equally good ones the smaller loss. What is no number comes last."""
+    ranks = next(iter(scores.values()), 0.0), -scores.get("loss", 0.0)
+    return tuple(-math.inf if math.isnan(rank) else rank for rank in ranks)
 
 
 def _log_loss(evaluation: Evaluation) -> float:

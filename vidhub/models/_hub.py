@@ -118,6 +118,8 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
     for name in ("arch", "config", "data_config"):
         if not hasattr(model, name):
             raise InputError(f"only models of create_model can be saved: this {type(model).__name__} has no {name}.")
+    if getattr(model, "optimized", False):
+        raise InputError("what optimize made cannot be built again: save the network that it was made from.")
     labels = model.labels if model.labels and len(model.labels) == model.num_classes else None
     config = {
         "library": "vidhub",

@@ -18,7 +18,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import VidhubError, WeightsError, in_one_line
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -58,7 +58,12 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def write_safetensors(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write ``state`` to ``path``, which appears whole or not at all. Tensors that share memory are written apart."""
+    """Write ``state`` to ``path``, which appears whole or not at all. Tensors that share memory are written apart.
+
+    Raises:
+        VidhubError: the file cannot be written, as on a full disk.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     storages, apart = set(), {}
@@ -72,6 +77,8 @@ def write_safetensors(state: dict[str, Tensor], path: Path, metadata: dict[str, 
     try:
         save_file(apart, draft, metadata)
         os.replace(draft, path)
+    except (SafetensorError, OSError) as error:
+        raise VidhubError(f"cannot write {str(path)!r} ({in_one_line(error)}).") from error
     finally:
         draft.unlink(missing_ok=True)
 
