@@ -8,6 +8,7 @@ import torch
 
 import vidhub
 from vidhub.errors import InputError, UnknownNameError, WeightsError
+from vidhub.models._checkpoint import load_state_dict
 from vidhub.models._index import MODULES
 from vidhub.models._registry import entry_point
 from vidhub.weights.tables import WEIGHTS
@@ -133,6 +134,18 @@ def test_own_state_dict_loads_back(model, tmp_path):
     save_file(model.state_dict(), tmp_path / "model.safetensors")
     other = vidhub.create_model(model.arch, checkpoint_path=tmp_path / "model.safetensors", **model.config)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", vidhub.list_models())
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")  # a localizer of no classes
+def test_weights_load_into_another_number_of_classes(name):
+    with torch.device("meta"):
+        trained = entry_point(name)()
+        if not hasattr(trained, "get_classifier"):
+            pytest.skip("knows no classes")
+        for num_classes in (trained.num_classes + 2, 0):
+            other = entry_point(name)(num_classes=num_classes)
+            load_state_dict(other, trained.state_dict(), new_classifier=True)
 
 
 def test_parameter_groups_cover_the_depth(model):

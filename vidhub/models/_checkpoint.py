@@ -33,10 +33,10 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     if hasattr(model, "adapt_state_dict"):  # position embeddings, for other frames and sizes
         state = model.adapt_state_dict(state)
     own = model.state_dict()
-    prefix = _classifier_prefix(model)
-    classifier = {k for k in own if prefix and k.startswith(prefix)}
+    prefixes = _class_dependent(model)
+    classifier = {k for k in own if k.startswith(prefixes)}
     if new_classifier:
-        state = {k: v for k, v in state.items() if not k.startswith(prefix)} | {k: own[k] for k in classifier}
+        state = {k: v for k, v in state.items() if not k.startswith(prefixes)} | {k: own[k] for k in classifier}
         if classifier:
             _logger.warning(
                 "the classifier is new and untrained: the checkpoint's classes are not the %d asked for.",
@@ -60,12 +60,14 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     model.load_state_dict(state, strict=True)
 
 
-def _classifier_prefix(model: nn.Module) -> str:
-    """What the names of the classifier's weights begin with; "" where a network knows no classes."""
+def _class_dependent(model: nn.Module) -> tuple[str, ...]:
+    """What the names of the weights begin with that depend on the classes; a network of several classifiers says so."""
     if not hasattr(model, "get_classifier"):
-        return ""
+        return ()
+    if hasattr(model, "class_dependent"):
+        return model.class_dependent
     classifier = model.get_classifier()
-    return next(f"{name}." for name, module in model.named_modules() if module is classifier)
+    return (next(f"{name}." for name, module in model.named_modules() if module is classifier),)
 
 
 def _describe(model: nn.Module) -> str:

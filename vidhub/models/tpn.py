@@ -97,6 +97,7 @@ class TPN(Recognizer):
 
     auxiliary_weight = 0.5
     training_only = ("auxiliary.",)
+    class_dependent = ("head.fc.", "auxiliary.fc.")  # beginnings of the names of weights
 
     def __init__(self, trunk: Recognizer, num_classes: int, dropout: float):
         super().__init__()
