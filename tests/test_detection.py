@@ -110,6 +110,13 @@ def test_every_network_with_a_bank_takes_the_same_clips():
     assert [(config.num_frames, config.stride) for config in configs] == [(4, 16)]
 
 
+def test_the_data_configuration_follows_the_arguments():
+    with torch.device("meta"):
+        config = vidhub.create_model("vit3d_base_ava", num_frames=32, img_size=160).data_config
+        assert (config.num_frames, config.size) == (32, 160)
+        assert vidhub.create_model("slowonly_r50_ava", in_chans=2).data_config.view_shape[0] == 2
+
+
 def test_any_trunk_is_saved_and_built_again(tmp_path):
     torch.manual_seed(0)
     trunk = vidhub.create_model("x3d_xs", num_classes=0, depth=1.0)

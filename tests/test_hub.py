@@ -118,6 +118,17 @@ def test_changed_num_classes(model, folder, caplog, num_classes):
     assert torch.equal(other.state_dict()["stem.conv_s.weight"], model.state_dict()["stem.conv_s.weight"])
 
 
+def test_changed_clips_change_the_data_configuration(tmp_path):
+    model = create_model("tsm", backbone="resnet10t", num_classes=3)
+    model.data_config = replace(model.data_config, flip_labels=((0, 1),))
+    save_checkpoint(model, tmp_path / "tsm")
+    assert load_local(tmp_path / "tsm", num_frames=4).data_config == replace(model.data_config, num_frames=4)
+    assert load_local(tmp_path / "tsm", num_classes=5).data_config.flip_labels == ()
+    model = create_model("vit3d_small", num_classes=3, img_size=32, dim=12, num_heads=2, depth=1)
+    save_checkpoint(model, tmp_path / "vit")
+    assert load_local(tmp_path / "vit", img_size=64).data_config.size == 64
+
+
 def test_reset_classifier_before_saving(model, tmp_path):
     model.reset_classifier(7)
     save_checkpoint(model, tmp_path)

@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import InputError, WeightsError
 from ..weights.resolve import fetch_state_dict, sha256_of
 from ..weights.tables import WEIGHTS, get_weights
-from ..weights.types import AnyConfig, DataConfig, SegmentConfig, SkeletonConfig, Weights
+from ..weights.types import AnyConfig, DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig, Weights
 from ._checkpoint import load_checkpoint, load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
@@ -88,7 +88,8 @@ def _create(
     model.config = dict(kwargs)
     if hasattr(model, "get_classifier"):
         model.config["num_classes"] = model.num_classes
-    model.data_config = _data_config(model, weights, kwargs)
+    config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+    model.data_config = fitted(config, weights.num_classes if weights else model.num_classes, model, kwargs)
     model.weights = None
     model.labels = None
 
@@ -121,26 +122,28 @@ def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:
     trunk.load_state_dict(state)
 
 
-def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
-    """That of the weights, with the number of frames and the size that the network was asked to take."""
-    config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+def fitted(config: AnyConfig, num_classes: int, model: nn.Module, kwargs: dict[str, Any]) -> AnyConfig:
+    """``config``, of a network of ``num_classes``, with the frames, size and channels that ``model`` was asked for."""
     if isinstance(config, SkeletonConfig):
         wanted = {name: getattr(model, name, None) for name in ("layout", "kind", "num_persons")}
         return config.with_channels(model.in_chans, **wanted)
     if isinstance(config, SegmentConfig):
         return replace(config, feature_dim=model.feature_dim, num_steps=getattr(model, "num_steps", None))
-    if not isinstance(config, DataConfig):
+    if not isinstance(config, (DataConfig, DetectionConfig)):
         return config
     if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128
-        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans, bgr=False)
-    if frames := getattr(model, "fixed_frames", None) or kwargs.get("num_frames"):
-        tested = config.test_frames if frames == config.num_frames else None
-        config = replace(config, num_frames=frames, test_frames=tested)
-    if kwargs.get("img_size"):
-        config = config.resized(kwargs["img_size"])
-    if weights and model.num_classes != weights.num_classes:
-        config = replace(config, flip_labels=())
-    return config
+        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans)
+    frames = getattr(model, "fixed_frames", None) or kwargs.get("num_frames") or config.num_frames
+    size = kwargs.get("img_size") or config.size
+    if isinstance(config, DetectionConfig):
+        return replace(config, num_frames=frames, size=size)
+    return replace(
+        config.resized(size),
+        num_frames=frames,
+        test_frames=config.test_frames if frames == config.num_frames else None,
+        bgr=config.bgr and model.in_chans == 3,
+        flip_labels=config.flip_labels if model.num_classes == num_classes else (),
+    )
 
 
 def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weights | None:

@@ -161,14 +161,14 @@ def _model_card(model: nn.Module, address: str) -> str:
 
 
 def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.Module:
-    from ._factory import create_model
+    from ._factory import create_model, fitted
 
     try:
         config = _tuples(json.loads(config_file.read_text(encoding="utf-8")))
         if config["library"] != "vidhub":
             raise ValueError(f"it is of {config['library']!r}")
         arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
-        kwargs = {**config["kwargs"], **kwargs}
+        saved = dict(config["kwargs"])
         entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
         task, weights = TASK_OF[arch], config["weights"]
         data_config = read_config(task, config["data_config"])
@@ -176,10 +176,11 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error
-    model = create_model(arch, **kwargs)
+    model = create_model(arch, **{**saved, **kwargs})
     changed = model.num_classes != num_classes
     load_state_dict(model, read_state_dict(weights_file), new_classifier=changed)
-    model.labels, model.data_config, model.weights = None if changed else labels, data_config, weights
+    model.labels, model.weights = None if changed else labels, weights
+    model.data_config = fitted(data_config, num_classes, model, kwargs) if kwargs else data_config
     if weights:
         tell_licence(weights)
     return model

@@ -16,6 +16,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..weights.types import DataConfig
 from ._registry import register_model
 from .layers.conv3d import (
     BasicBlock,
@@ -149,7 +150,9 @@ def c2d_r50(**kwargs) -> ResNet3D:
 @register_model
 def c2d_r101(**kwargs) -> ResNet3D:
     """C2D-R101: (B, 3, 8, 224, 224) -> (B, num_classes)."""
-    return ResNet3D(**{"depth": 101, "pool_time": True, **kwargs})
+    model = ResNet3D(**{"depth": 101, "pool_time": True, **kwargs})
+    model.default_data_config = DataConfig(num_frames=8, stride=8)
+    return model
 
 
 @register_model
