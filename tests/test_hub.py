@@ -129,6 +129,15 @@ def test_changed_clips_change_the_data_configuration(tmp_path):
     assert load_local(tmp_path / "vit", img_size=64).data_config.size == 64
 
 
+def test_other_weights_for_a_saved_model(model, folder, tmp_path):
+    changed = {key: value + 1 for key, value in model.state_dict().items()}
+    torch.save(changed, tmp_path / "epoch_9.pth")
+    other = create_model(f"local-dir:{folder}", checkpoint_path=tmp_path / "epoch_9.pth")
+    assert all(torch.equal(value, changed[key]) for key, value in other.state_dict().items())
+    with pytest.raises(InputError, match="leave pretrained='timm:resnet50' out"):
+        create_model(f"local-dir:{folder}", pretrained="timm:resnet50")
+
+
 def test_reset_classifier_before_saving(model, tmp_path):
     model.reset_classifier(7)
     save_checkpoint(model, tmp_path)

@@ -41,7 +41,7 @@ def create_model(
             takes timm's image network of that name as a start: inflated into a 3D ResNet, or as a frame network's
             backbone. Of detectors also the name of a recognition network ("slowfast_r50", "local-dir:path"), whose
             weights the trunk starts from.
-        checkpoint_path: load this file, of any known layout, instead of downloading.
+        checkpoint_path: load this file, of any known layout, instead of downloading, or of a saved model's weights.
         features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
         progress: show a bar while downloading.
         kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. With pretrained
@@ -67,8 +67,11 @@ def _create(
     if name.startswith(("hf-hub:", "local-dir:")):
         from ._hub import load_from_hub, load_local
 
+        if isinstance(pretrained, str):
+            raise InputError(f"{name!r} comes with its weights: leave pretrained={pretrained!r} out.")
         source, address = name.split(":", 1)
-        return load_from_hub(address, **kwargs) if source == "hf-hub" else load_local(address, **kwargs)
+        load = load_from_hub if source == "hf-hub" else load_local
+        return load(address, checkpoint_path=checkpoint_path, **kwargs)
 
     arch, _, tag = name.partition(".")
     build = entry_point(arch)

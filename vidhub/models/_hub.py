@@ -39,11 +39,12 @@ def save_checkpoint(model: nn.Module, folder: str | Path) -> None:
     _save(model, Path(folder), f"local-dir:{Path(folder).name}")
 
 
-def load_local(folder: str | Path, **kwargs: Any) -> nn.Module:
+def load_local(folder: str | Path, *, checkpoint_path: str | Path | None = None, **kwargs: Any) -> nn.Module:
     """The model that ``save_checkpoint`` wrote to ``folder``; ``create_model("local-dir:folder")`` calls this.
 
     Args:
         folder: holds ``config.json`` and ``model.safetensors``.
+        checkpoint_path: a file whose weights are loaded instead of the saved ones.
         kwargs: constructor arguments that replace the saved ones. A changed ``num_classes`` leaves the classifier new
             and the labels None, with a warning.
 
@@ -52,10 +53,10 @@ def load_local(folder: str | Path, **kwargs: Any) -> nn.Module:
         UnknownNameError, InputError: the saved architecture does not exist, or does not take these arguments.
     """
     folder = Path(folder).expanduser()
-    for name in (_CONFIG_FILE, _WEIGHTS_FILE):
+    for name in (_CONFIG_FILE, *(() if checkpoint_path else (_WEIGHTS_FILE,))):
         if not (folder / name).is_file():
             raise WeightsError(f"{str(folder)!r} is no saved model: it holds no {name}.")
-    return _load(folder / _CONFIG_FILE, folder / _WEIGHTS_FILE, kwargs)
+    return _load(folder / _CONFIG_FILE, Path(checkpoint_path or folder / _WEIGHTS_FILE), kwargs)
 
 
 def absolute_name(name: str) -> str:
@@ -64,7 +65,14 @@ def absolute_name(name: str) -> str:
     return f"{source}:{Path(folder).expanduser().resolve()}" if source == "local-dir" else name
 
 
-def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | None = None, **kwargs: Any) -> nn.Module:
+def load_from_hub(
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    checkpoint_path: str | Path | None = None,
+    **kwargs: Any,
+) -> nn.Module:
     """The model in the Hub's repository ``repo_id``; ``create_model("hf-hub:org/name")`` calls this.
 
     Files come through ``huggingface_hub``, its cache, token and environment variables.
@@ -73,6 +81,7 @@ def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | Non
         repo_id: ``"org/name"``.
         revision: branch, tag or commit.
         token: access token; None: the one of ``hf auth login``.
+        checkpoint_path: as for ``load_local``.
         kwargs: constructor arguments that replace the saved ones, as for ``load_local``.
 
     Raises:
@@ -80,9 +89,11 @@ def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | Non
     """
     from huggingface_hub import hf_hub_download
 
+    def fetch(name: str) -> str:
+        return hf_hub_download(repo_id, name, revision=revision, token=token)
+
     try:
-        names = (_CONFIG_FILE, _WEIGHTS_FILE)
-        config, weights = (hf_hub_download(repo_id, name, revision=revision, token=token) for name in names)
+        config, weights = fetch(_CONFIG_FILE), checkpoint_path or fetch(_WEIGHTS_FILE)
     except Exception as error:  # the client's errors have no common base: they differ with its HTTP library
         raise WeightsError(f"cannot get {repo_id!r} from the Hub ({one_line(error)}).") from error
     return _load(Path(config), Path(weights), kwargs)
