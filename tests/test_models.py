@@ -11,6 +11,7 @@ from vidhub.errors import InputError, UnknownNameError, WeightsError
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models._index import MODULES
 from vidhub.models._registry import entry_point
+from vidhub.weights import resolve
 from vidhub.weights.tables import WEIGHTS
 from vidhub.weights.types import DataConfig, SkeletonConfig
 
@@ -134,6 +135,42 @@ def test_own_state_dict_loads_back(model, tmp_path):
     save_file(model.state_dict(), tmp_path / "model.safetensors")
     other = vidhub.create_model(model.arch, checkpoint_path=tmp_path / "model.safetensors", **model.config)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.fixture
+def tiny_vit(tmp_path):
+    """A vision transformer's arguments, and a file of its weights of 400 classes."""
+    small = {"dim": 12, "depth": 1, "num_heads": 2}
+    torch.save(vidhub.create_model("vit3d_base", **small).state_dict(), tmp_path / "mine.pth")
+    return small, tmp_path / "mine.pth"
+
+
+def test_a_file_of_ones_own_brings_no_class_names(tiny_vit):
+    small, path = tiny_vit
+    model = vidhub.create_model("vit3d_base", checkpoint_path=path, **small)
+    assert model.num_classes == 400
+    assert model.labels is model.weights is None
+
+
+def test_a_file_under_a_tag_is_that_of_the_tag(tiny_vit, caplog, monkeypatch):
+    monkeypatch.setattr(resolve, "_told", set())
+    small, path = tiny_vit
+    weights = vidhub.get_weights("vit3d_base.hf_videomae_k400_16x4")
+    model = vidhub.create_model(weights.name, checkpoint_path=path, **small)
+    assert model.weights == weights
+    assert model.labels == weights.labels
+    assert [m for m in caplog.messages if "no commercial use" in m]
+
+
+@pytest.mark.parametrize("num_classes", [3, 0])
+def test_a_file_of_other_classes_than_asked_for(tiny_vit, num_classes, caplog):
+    small, path = tiny_vit
+    model = vidhub.create_model("vit3d_base", checkpoint_path=path, num_classes=num_classes, **small)
+    assert model.num_classes == num_classes
+    assert torch.equal(model.patch_embed.weight, torch.load(path)["patch_embed.weight"])
+    assert ["new and untrained" in m for m in caplog.messages] == [True] * (num_classes > 0)
+    with pytest.raises(WeightsError, match="the checkpoint has 400 classes and the model 3"):
+        vidhub.load_checkpoint(vidhub.create_model("vit3d_base", num_classes=3, **small), path)
 
 
 @pytest.mark.parametrize("name", vidhub.list_models())

@@ -28,15 +28,19 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 
 
 def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False) -> None:
-    """Load ``state``, of any known layout, into ``model``; with ``new_classifier`` all but its classifier."""
+    """Load ``state``, of any known layout, into ``model``.
+
+    With ``new_classifier`` one of other classes is left out, with a warning.
+    """
     state = convert(state, model)
     if hasattr(model, "adapt_state_dict"):  # position embeddings, for other frames and sizes
         state = model.adapt_state_dict(state)
     own = model.state_dict()
     prefixes = _class_dependent(model)
-    classifier = {k for k in own if k.startswith(prefixes)}
-    if new_classifier:
-        state = {k: v for k, v in state.items() if not k.startswith(prefixes)} | {k: own[k] for k in classifier}
+    classifier = {k: v for k, v in own.items() if k.startswith(prefixes)}
+    theirs = {k: v for k, v in state.items() if k.startswith(prefixes)}
+    if new_classifier and _shapes(theirs) != _shapes(classifier):
+        state = {k: v for k, v in state.items() if k not in theirs} | classifier
         if classifier:
             _logger.warning(
                 "the classifier is new and untrained: the checkpoint's classes are not the %d asked for.",
@@ -47,10 +51,12 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
         parts = [f"{what} {_some(keys)}" for what, keys in (("lacks", missing), ("has unknown", unexpected)) if keys]
         raise WeightsError(f"this checkpoint is not one of {_describe(model)}: it {' and '.join(parts)}.")
     wrong = [k for k in own if own[k].shape != state[k].shape]
-    if wrong and set(wrong) <= classifier:
+    if wrong and set(wrong) <= classifier.keys():
+        # some classifiers have a row more than classes
+        classes = model.num_classes + state[wrong[0]].shape[0] - own[wrong[0]].shape[0]
         raise WeightsError(
-            f"the checkpoint has {state[wrong[0]].shape[0]} classes and the model {own[wrong[0]].shape[0]}: "
-            f"create the model with num_classes={state[wrong[0]].shape[0]} and call reset_classifier after loading."
+            f"the checkpoint has {classes} classes and the model {model.num_classes}: "
+            f"create the model with num_classes={classes} and call reset_classifier after loading."
         )
     if wrong:
         raise WeightsError(
@@ -68,6 +74,10 @@ def _class_dependent(model: nn.Module) -> tuple[str, ...]:
         return model.class_dependent
     classifier = model.get_classifier()
     return (next(f"{name}." for name, module in model.named_modules() if module is classifier),)
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in state.items()}
 
 
 def _describe(model: nn.Module) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError, WeightsError
-from ..weights.resolve import fetch_state_dict, sha256_of
+from ..weights.resolve import fetch_state_dict, read_state_dict, sha256_of, tell_licence
 from ..weights.tables import WEIGHTS, get_weights
 from ..weights.types import AnyConfig, DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig, Weights
-from ._checkpoint import load_checkpoint, load_state_dict
+from ._checkpoint import load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
 from ._late_init import LateInit
@@ -42,10 +42,11 @@ def create_model(
             backbone. Of detectors also the name of a recognition network ("slowfast_r50", "local-dir:path"), whose
             weights the trunk starts from.
         checkpoint_path: load this file, of any known layout, instead of downloading, or of a saved model's weights.
+            A tag, the published name or the SHA-256 says which weights it holds; nothing else gives it class names.
         features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
         progress: show a bar while downloading.
-        kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. With pretrained
-            weights a changed ``num_classes`` leaves the classifier new, with a warning.
+        kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. A ``num_classes``
+            that is not that of the weights leaves the classifier new, with a warning.
 
     Returns:
         An ``nn.Module`` with ``arch``, ``config`` (keyword arguments that build it again), ``data_config``,
@@ -75,11 +76,12 @@ def _create(
 
     arch, _, tag = name.partition(".")
     build = entry_point(arch)
-    weights = _weights_of(arch, tag, checkpoint_path)
+    weights, known = _weights_of(arch, tag, checkpoint_path)
     if pretrained is True and weights is None and checkpoint_path is None:
         raise WeightsError(
             f"no weights are published for {arch!r}: create it with pretrained=False, or pass checkpoint_path."
         )
+    other_classes = "num_classes" in kwargs
     if weights and (tag or pretrained is True or checkpoint_path):
         kwargs = {**weights.arguments, **kwargs}
 
@@ -97,7 +99,10 @@ def _create(
     model.labels = None
 
     if checkpoint_path is not None:
-        load_checkpoint(model, checkpoint_path)
+        load_state_dict(model, read_state_dict(checkpoint_path), new_classifier=other_classes)
+        if known:
+            tell_licence(weights)
+            model.weights = weights
     elif isinstance(pretrained, str) and hasattr(model, "trunk") and not pretrained.startswith("timm:"):
         _load_trunk(model.trunk, pretrained, progress)
     elif isinstance(pretrained, str):
@@ -106,7 +111,7 @@ def _create(
         state = fetch_state_dict(weights, progress=progress)
         load_state_dict(model, state, new_classifier=model.num_classes != weights.num_classes)
         model.weights = weights
-    if weights and (model.weights or checkpoint_path) and model.num_classes == weights.num_classes:
+    if model.weights and model.num_classes == weights.num_classes:
         model.labels = weights.labels
     return model.eval()
 
@@ -149,17 +154,21 @@ def fitted(config: AnyConfig, num_classes: int, model: nn.Module, kwargs: dict[s
     )
 
 
-def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weights | None:
-    """The published weights meant: those of the tag, those that the file is, or the architecture's default."""
+def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> tuple[Weights | None, bool]:
+    """The published weights meant: those of the tag, those that the file is, or else the architecture's default.
+
+    And whether the file, if there is one, is known to hold them.
+    """
     if tag:
-        return get_weights(f"{arch}.{tag}")
+        return get_weights(f"{arch}.{tag}"), True
     published = [w for w in WEIGHTS.values() if w.arch == arch]
-    named = []
-    if checkpoint_path is not None and published:
+    if checkpoint_path is not None:
         # not the package's own "model.safetensors": every saved model is called that
         path = Path(checkpoint_path)
         named = [w for w in published if w.url.startswith("http") and w.url.rsplit("/", 1)[-1] == path.name]
-        if not named and len(published) > 1 and path.is_file():
+        if not named and any(w.sha256 for w in published) and path.is_file():
             digest = sha256_of(path)
             named = [w for w in published if w.sha256 and digest.startswith(w.sha256)]
-    return (*named, *published, None)[0]
+        if named:
+            return named[0], True
+    return (published[0] if published else None), False
