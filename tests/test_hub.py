@@ -146,6 +146,14 @@ def test_reset_classifier_before_saving(model, tmp_path):
     assert again.labels is None  # three names do not fit seven classes
 
 
+def test_compiled_networks_are_saved_under_their_own_names(model, tmp_path):
+    compiled = torch.compile(model)
+    save_checkpoint(compiled, tmp_path)
+    assert_same(load_local(tmp_path), model)
+    torch.save(compiled.state_dict(), tmp_path / "mine.pth")
+    assert_same(load_local(tmp_path, checkpoint_path=tmp_path / "mine.pth"), model)
+
+
 def test_saving_again_replaces(model, folder):
     with torch.no_grad():
         next(model.parameters()).add_(1)

@@ -126,6 +126,7 @@ def push_to_hub(
 
 
 def _save(model: nn.Module, folder: Path, address: str) -> None:
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
     for name in ("arch", "config", "data_config"):
         if not hasattr(model, name):
             raise InputError(f"only models of create_model can be saved: this {type(model).__name__} has no {name}.")
