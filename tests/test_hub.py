@@ -228,6 +228,17 @@ def test_hub_round_trip(hub, model, monkeypatch):
     assert len(hub.repos) == 1
 
 
+def test_offline_the_cache_alone_is_asked(hub, model, monkeypatch):
+    push_to_hub(model, "org/cached", token="hf_x")
+    load_from_hub("org/cached")
+    hub.requests.clear()
+    monkeypatch.setenv("VIDHUB_OFFLINE", "1")
+    assert_same(load_from_hub("org/cached"), model)
+    with pytest.raises(WeightsError, match="cannot get 'org/other'"):
+        load_from_hub("org/other")
+    assert hub.requests == []
+
+
 def test_hub_errors(hub, model):
     hub.repos["org/empty"] = {}
     for repo_id, reason in (("org/none", "401"), ("org/empty", "404"), ("no such/name/", "Repo id")):

@@ -15,7 +15,7 @@ from .. import __version__
 from .._files import write_whole
 from ..errors import InputError, VidhubError, WeightsError
 from ..weights.files import one_line, read_state_dict, write_safetensors
-from ..weights.resolve import tell_licence
+from ..weights.resolve import offline, tell_licence
 from ..weights.types import Weights, read_config
 from ._checkpoint import load_state_dict
 from ._index import TASK_OF
@@ -75,7 +75,7 @@ def load_from_hub(
 ) -> nn.Module:
     """The model in the Hub's repository ``repo_id``; ``create_model("hf-hub:org/name")`` calls this.
 
-    Files come through ``huggingface_hub``, its cache, token and environment variables.
+    Files come through ``huggingface_hub``, its cache, token and environment variables; offline from its cache alone.
 
     Args:
         repo_id: ``"org/name"``.
@@ -90,7 +90,7 @@ def load_from_hub(
     from huggingface_hub import hf_hub_download
 
     def fetch(name: str) -> str:
-        return hf_hub_download(repo_id, name, revision=revision, token=token)
+        return hf_hub_download(repo_id, name, revision=revision, token=token, local_files_only=bool(offline()))
 
     try:
         config, weights = fetch(_CONFIG_FILE), checkpoint_path or fetch(_WEIGHTS_FILE)
