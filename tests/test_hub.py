@@ -10,6 +10,7 @@ import torch
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
 from vidhub.models._factory import create_model
 from vidhub.models._hub import load_from_hub, load_local, push_to_hub, save_checkpoint
+from vidhub.models.layers.pos_embed import resize_positions
 from vidhub.weights import resolve
 from vidhub.weights.types import DataConfig, Weights
 
@@ -127,6 +128,15 @@ def test_changed_clips_change_the_data_configuration(tmp_path):
     model = create_model("vit3d_small", num_classes=3, img_size=32, dim=12, num_heads=2, depth=1)
     save_checkpoint(model, tmp_path / "vit")
     assert load_local(tmp_path / "vit", img_size=64).data_config.size == 64
+
+
+@pytest.mark.parametrize("positions", ["sinusoid", "learned"])
+def test_positions_are_resized_from_the_saved_grid(tmp_path, positions):
+    small = {"dim": 12, "num_heads": 2, "depth": 1, "num_classes": 3, "positions": positions}
+    model = create_model("vit3d_small", num_frames=8, img_size=112, **small)
+    save_checkpoint(model, tmp_path)
+    other = load_local(tmp_path, num_frames=16, img_size=224)
+    assert torch.equal(other.pos_embed, resize_positions(model.pos_embed, (4, 7, 7), (8, 14, 14)))
 
 
 def test_other_weights_for_a_saved_model(model, folder, tmp_path):

@@ -27,14 +27,17 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     load_state_dict(model, read_state_dict(path))
 
 
-def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False) -> None:
+def load_state_dict(
+    model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False, source: nn.Module | None = None
+) -> None:
     """Load ``state``, of any known layout, into ``model``.
 
-    With ``new_classifier`` one of other classes is left out, with a warning.
+    With ``new_classifier`` one of other classes is left out, with a warning. ``source`` is the network that the state
+    is of, where it is known: positions are resized from its grid.
     """
     state = convert(state, model)
     if hasattr(model, "adapt_state_dict"):  # position embeddings, for other frames and sizes
-        state = model.adapt_state_dict(state)
+        state = model.adapt_state_dict(state, source)
     own = model.state_dict()
     prefixes = _class_dependent(model)
     classifier = {k: v for k, v in own.items() if k.startswith(prefixes)}

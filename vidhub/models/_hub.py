@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from .. import __version__
@@ -190,7 +191,11 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error
     model = create_model(arch, **{**saved, **kwargs})
     changed = model.num_classes != num_classes
-    load_state_dict(model, read_state_dict(weights_file), new_classifier="num_classes" in kwargs)
+    source = None
+    if kwargs and hasattr(model, "adapt_state_dict"):
+        with torch.device("meta"):
+            source = entry_point(arch)(**saved)
+    load_state_dict(model, read_state_dict(weights_file), new_classifier="num_classes" in kwargs, source=source)
     model.labels, model.weights = None if changed else labels, weights
     model.data_config = fitted(data_config, num_classes, model, kwargs) if kwargs else data_config
     if weights:

@@ -50,10 +50,12 @@ def _cached(name: str, variable: str) -> str:
     from timm.models import get_pretrained_cfg
 
     published = get_pretrained_cfg(name)
-    repository, _, revision = (published and published.hf_hub_id or "").partition("@")
-    file = published and published.hf_hub_filename or "model.safetensors"
-    found = repository and try_to_load_from_cache(repository, file, revision=revision or None)
-    if not isinstance(found, str) or not found:
+    found = None
+    if published and published.hf_hub_id:
+        repository, _, revision = published.hf_hub_id.partition("@")
+        file = published.hf_hub_filename or "model.safetensors"
+        found = try_to_load_from_cache(repository, file, revision=revision or None)
+    if not isinstance(found, str):
         raise WeightsError(f"the network is switched off by {variable}, and timm's weights of {name!r} are not cached.")
     return found
 

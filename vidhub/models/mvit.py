@@ -271,7 +271,7 @@ class MViT(TokenRecognizer):
     def grid_after(self, block: MultiscaleBlock, grid: Grid) -> Grid:
         return pooled(grid, block.stride)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: MViT | None = None) -> dict[str, Tensor]:
         """``state`` with its positions, absolute and relative, resized to this network's frames and size."""
         state, own = dict(state), self.state_dict()
         for key, value in state.items():

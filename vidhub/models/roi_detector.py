@@ -135,13 +135,14 @@ class RoIDetector(nn.Module):
         """Recompute the trunk's stages in the backward pass instead of keeping their activations."""
         self.trunk.set_grad_checkpointing(enable)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: RoIDetector | None = None) -> dict[str, Tensor]:
         """``state`` with the trunk's position embeddings, where it has some, resized to its own."""
         if not hasattr(self.trunk, "adapt_state_dict"):
             return state
         inner = {key[6:]: value for key, value in state.items() if key.startswith("trunk.")}
         rest = {key: value for key, value in state.items() if not key.startswith("trunk.")}
-        return {**{f"trunk.{key}": value for key, value in self.trunk.adapt_state_dict(inner).items()}, **rest}
+        inner = self.trunk.adapt_state_dict(inner, source and source.trunk)
+        return {**{f"trunk.{key}": value for key, value in inner.items()}, **rest}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Parameter groups by depth, as timm's layer decay takes them."""

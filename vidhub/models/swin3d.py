@@ -227,17 +227,19 @@ class VideoSwin(Recognizer):
         self.head = NormHead(width, num_classes, dropout)
         init_transformer(self)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: VideoSwin | None = None) -> dict[str, Tensor]:
         """``state`` with its tables of relative positions resized to this network's window.
 
-        Of a table of another length the spatial extent is this network's, or else the temporal one is.
+        Of a table of another length the window is that of ``source``, the network that the state is of. Where that is
+        not known, the spatial extent is this network's, or else the temporal one is.
         """
         state, new = dict(state), tuple(2 * n - 1 for n in self.window)
         for key in state:
             if key.endswith(".bias_table") and len(state[key]) != math.prod(new):
                 table = state[key][None]
                 times = max(table.shape[1] // (new[1] * new[2]), 1), new[0]
-                state[key] = resize_positions(table, grid_of(table, times), new)[0]
+                old = grid_of(table, times) if source is None else tuple(2 * n - 1 for n in source.window)
+                state[key] = resize_positions(table, old, new)[0]
         return state
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:

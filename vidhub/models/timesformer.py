@@ -124,7 +124,7 @@ class TimeSformer(TokenRecognizer):
             x = x.unflatten(0, (-1, grid[0])).mean(1)
         return self.norm(x)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: TimeSformer | None = None) -> dict[str, Tensor]:
         """``state`` with its position embeddings resized to this network's frames and size."""
         state = dict(state)
         if "pos_embed" in state:

@@ -128,7 +128,7 @@ class UniFormerV2(TokenRecognizer):
         """Tokens (B, t, 1 + h*w, C) -> (B, C, t, h, w)."""
         return x[:, :, 1:].unflatten(2, grid[1:]).permute(0, 4, 1, 2, 3)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: UniFormerV2 | None = None) -> dict[str, Tensor]:
         """``state`` with its position embeddings resized to this network's size."""
         if "pos_embed" not in state:
             return state

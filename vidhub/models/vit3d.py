@@ -89,11 +89,12 @@ class ViT3D(TokenRecognizer):
             x = torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), 1)
         return x + resize_positions(self.pos_embed, self.grid, grid), grid
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: ViT3D | None = None) -> dict[str, Tensor]:
         """``state`` with its position embeddings resized to this network's frames and size.
 
         Sinusoids are resized too: with those computed for another grid, the trained blocks would take a token's number
-        for another place. Published checkpoints leave them out; they are those of 16 frames of 224 pixels.
+        for another place. Published checkpoints leave them out; they are those of 16 frames of 224 pixels. ``source``
+        is the network that the state is of, where it is known.
         """
         time, height, width = self.grid
         side = 224 // self.patch_embed.kernel_size[1]  # of what is published
@@ -103,6 +104,8 @@ class ViT3D(TokenRecognizer):
         if table is None or table.shape == self.pos_embed.shape:
             return state if table is None else {**state, "pos_embed": table}
         length = table.shape[1] - self.num_front
+        if source is not None and length == math.prod(source.grid):
+            return {**state, "pos_embed": resize_positions(table, source.grid, self.grid)}
         # a length fits several grids: one of the published side, or that differs from ours in space or in time alone
         times = [length / side**2, time, length / (height * width), 8, 16]
         old = grid_of(table, [int(t) for t in times if t >= 1 and t == int(t)], self.num_front)
