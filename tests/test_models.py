@@ -225,6 +225,35 @@ def test_unknown_argument_is_named():
         vidhub.create_model("x3d_xs", wdith=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("slowfast_r50", "slow_sampling", "strid"),
+        ("slowfast_r50", "depths", (50, 26)),
+        ("slowonly_r50", "depth", 26),
+        ("ircsn_r50", "interaction", "preservd"),
+        ("i3d_r50_nl_gaussian", "non_local_mode", "gauss"),
+        ("mvit_v2_small", "version", 3),
+        ("vit3d_small", "pool", "cls"),
+        ("vit3d_small", "bias", "none"),
+        ("vit3d_small", "gelu", "relu"),
+        ("vit3d_small", "positions", "rotary"),
+        ("slowonly_r50_ava", "time_pool", "avg"),
+        ("stgcn", "learned", "importanc"),
+        ("stgcn", "strategy", "spatal"),
+    ],
+)
+def test_unknown_options_are_named(name, argument, value):
+    with torch.device("meta"), pytest.raises(UnknownNameError, match=r"unknown .*(did you mean|it is one of)"):
+        vidhub.create_model(name, **{argument: value})
+
+
+def test_bottlenecks_own_options_are_refused_by_basic_blocks():
+    for option in ({"inflate": (1, 1, 1, 1)}, {"non_local": ((), (0,), (), ())}):
+        with pytest.raises(InputError, match="for bottlenecks"):
+            vidhub.create_model("r3d_18", **option)
+
+
 def test_no_published_weights():
     with pytest.raises(WeightsError, match="no weights are published"):
         vidhub.create_model("ipcsn_r50", pretrained=True)

@@ -85,5 +85,5 @@ def test_pretrained_weights_serve_other_frames_and_sizes(tmp_path):
 
 
 def test_unknown_attention():
-    with pytest.raises(vidhub.errors.InputError, match="divided, joint or space"):
+    with pytest.raises(vidhub.errors.UnknownNameError, match="'divided', 'joint', 'space'"):
         vidhub.create_model("timesformer_base_divided", attention="axial")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..weights.types import DataConfig, DetectionConfig
 from ._registry import register_model
 from .layers.recognizer import ClassifierHead, Recognizer
@@ -63,8 +63,7 @@ class RoIDetector(nn.Module):
         aligned: bool = True,
     ):
         super().__init__()
-        if time_pool not in ("mean", "max"):
-            raise InputError(f"time_pool must be mean or max, not {time_pool!r}.")
+        check_choice("time_pool", time_pool, ("mean", "max"))
         self.num_classes, self.in_chans, self.min_frames = num_classes, trunk.in_chans, trunk.min_frames
         self.trunk, self.time_pool, self.context = trunk, time_pool, context
         self.roi_size, self.aligned = roi_size, aligned

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import check_choice
 from ._registry import register_model
 from .layers.conv3d import Bottleneck, Stem, conv, conv_1x3x3, dilated_1x3x3, residual_stage
 from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
@@ -119,6 +120,9 @@ class SlowFast(Recognizer):
         last_dilation: int = 1,
     ):
         super().__init__()
+        check_choice("slow_sampling", slow_sampling, ("stride", "linspace"))
+        for depth in depths:
+            check_choice("depth", depth, LAYERS)
         self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, alpha
         self.stages = ("stem", "layer1", "layer2", "layer3", "layer4")
         width, thin = 64, 64 // beta

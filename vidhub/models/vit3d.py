@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import check_choice
 from ._registry import register_model
-from .layers.attention import Block, Gelu, drop_path_rates, init_transformer, layer_norm
+from .layers.attention import Bias, Block, Gelu, drop_path_rates, init_transformer, layer_norm
 from .layers.pos_embed import Grid, grid_of, resize_positions, sinusoid_table
 from .layers.tokens import TokenHead, TokenRecognizer
 
@@ -55,13 +55,13 @@ class ViT3D(TokenRecognizer):
         positions: Literal["sinusoid", "learned"] = "sinusoid",
         class_token: bool = False,
         pool: Literal["mean", "first"] = "mean",
-        bias: Literal["qkv", "qv"] = "qv",
+        bias: Bias = "qv",
         gelu: Gelu = "exact",
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        if positions not in ("sinusoid", "learned"):
-            raise InputError(f"positions must be sinusoid or learned, not {positions!r}.")
+        check_choice("positions", positions, ("sinusoid", "learned"))
+        check_choice("pool", pool, ("mean", "first"))
         self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, tubelet_size
         self.num_front = int(class_token)
         self.grid = (num_frames // tubelet_size, img_size // patch_size, img_size // patch_size)
