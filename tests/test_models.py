@@ -265,6 +265,15 @@ def test_a_tag_brings_its_own_arguments():
     assert vidhub.create_model(model.arch, **model.config).stem.alpha == 8
 
 
+@pytest.mark.parametrize("frames", [31, 33])
+def test_slowfast_on_clips_that_are_no_multiple_of_alpha(frames):
+    with torch.device("meta"):
+        clip = torch.zeros(1, 3, frames, 64, 64)
+        assert vidhub.create_model("slowfast_r50")(clip).shape == (1, 400)
+        with pytest.raises(InputError, match=f"a multiple of 4 frames, got {frames}"):
+            vidhub.create_model("slowfast_r50", slow_sampling="linspace")(clip)
+
+
 def test_i3d_needs_enough_frames():
     with pytest.raises(InputError, match="at least 8 frames"):
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import check_choice
+from ..errors import InputError, check_choice
 from ._registry import register_model
 from .layers.conv3d import Bottleneck, Stem, conv, conv_1x3x3, dilated_1x3x3, residual_stage
 from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
@@ -66,11 +66,15 @@ class SplitStem(Pathways):
         """Which of the clip's frames the slow pathway sees.
 
         stride: 0, a, 2a ...; linspace: spread from the first frame to the last, rounded down.
+
+        Raises:
+            InputError: for linspace, which has no frame for what is left over of a clip.
         """
-        count = max(num_frames // self.alpha, 1)
         if self.sampling == "stride":
-            return [i * self.alpha for i in range(count)]
-        return torch.linspace(0, num_frames - 1, count, device="cpu").long().tolist()
+            return list(range(0, num_frames, self.alpha))  # as many as the lateral convolutions give
+        if num_frames % self.alpha:
+            raise InputError(f"this network takes clips of a multiple of {self.alpha} frames, got {num_frames}.")
+        return torch.linspace(0, num_frames - 1, num_frames // self.alpha, device="cpu").long().tolist()
 
 
 class PairHead(ClassifierHead):
