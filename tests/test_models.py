@@ -77,7 +77,7 @@ def test_forward_is_the_head_of_the_features(model):
         assert logits.shape == (1, 5)
         torch.testing.assert_close(model.forward_head(features), logits)
         pooled = model.forward_head(features, pre_logits=True)
-        assert pooled.shape == (1, model.get_classifier().in_features)
+        assert pooled.shape == (1, model.num_features) == (1, model.get_classifier().in_features)
 
 
 def test_feature_maps_are_as_described(model):
@@ -171,6 +171,17 @@ def test_a_file_of_other_classes_than_asked_for(tiny_vit, num_classes, caplog):
     assert ["new and untrained" in m for m in caplog.messages] == [True] * (num_classes > 0)
     with pytest.raises(WeightsError, match="the checkpoint has 400 classes and the model 3"):
         vidhub.load_checkpoint(vidhub.create_model("vit3d_base", num_classes=3, **small), path)
+
+
+@pytest.mark.parametrize("name", vidhub.list_models())
+def test_a_new_classifier_is_like_the_rest_of_the_network(name):
+    with torch.device("meta"):
+        model = entry_point(name)().to(torch.bfloat16)
+    if not hasattr(model, "get_classifier"):
+        pytest.skip("knows no classes")
+    model.reset_classifier(3)
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("name", vidhub.list_models())

@@ -18,7 +18,7 @@ from torchvision.ops import roi_align
 from ..errors import InputError, check_choice
 from ..weights.types import DataConfig, DetectionConfig
 from ._registry import register_model
-from .layers.recognizer import ClassifierHead, Recognizer
+from .layers.recognizer import ClassifierHead, Recognizer, place_like
 from .resnet3d import SLOWONLY_NON_LOCAL, ResNet3D
 from .slowfast import SlowFast
 from .vit3d import ViT3D
@@ -129,6 +129,7 @@ class RoIDetector(nn.Module):
         """Replace the classifier by a new one; 0 removes it, so that ``forward`` gives the boxes' features."""
         self.num_classes = num_classes
         self.head.reset(num_classes)
+        place_like(self.head.fc, self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the trunk's stages in the backward pass instead of keeping their activations."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ._registry import register_model
-from .layers.recognizer import ClassifierHead, Recognizer, init_convs
+from .layers.recognizer import ClassifierHead, Recognizer, init_convs, place_like
 from .resnet3d import slowonly_r50
 from .tsm import TSM
 
@@ -134,6 +134,7 @@ class TPN(Recognizer):
     def reset_classifier(self, num_classes: int) -> None:
         super().reset_classifier(num_classes)
         self.auxiliary.reset(num_classes)
+        place_like(self.auxiliary.fc, self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         super().set_grad_checkpointing(enable)

@@ -92,11 +92,14 @@ class PointHead(nn.Module):
         self, dim: int, outputs: int, levels: int, *, depth: int = 3, prior: float = 0.0, positive: bool = False
     ):
         super().__init__()
-        self.positive = positive
+        self.dim, self.prior, self.positive = dim, prior, positive
         self.layers = ConvLayers(dim, dim, 3, depth - 1)
-        self.out = MaskedConv(dim, outputs, 3)
+        self.reset(outputs)
         self.scales = None if prior else nn.Parameter(torch.ones(levels))
-        nn.init.constant_(self.out.bias, -math.log((1 - prior) / prior) if prior else 0.0)
+
+    def reset(self, outputs: int) -> None:
+        self.out = MaskedConv(self.dim, outputs, 3)
+        nn.init.constant_(self.out.bias, -math.log((1 - self.prior) / self.prior) if self.prior else 0.0)
 
     def forward(self, levels: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
         found = [self.out(self.layers(x, mask), mask)[0] for x, mask in zip(levels, masks, strict=True)]

@@ -56,6 +56,12 @@ def _linear(in_features: int, num_classes: int) -> nn.Module:
     return fc
 
 
+def place_like(new: nn.Module, network: nn.Module) -> nn.Module:
+    """``new`` on the device and in the precision of ``network``'s parameters."""
+    parameter = next(p for p in network.parameters() if p.is_floating_point())
+    return new.to(parameter.device, parameter.dtype)
+
+
 class Recognizer(nn.Module):
     """Base of the recognition networks.
 
@@ -137,6 +143,11 @@ class Recognizer(nn.Module):
                 f"this network takes frames of {self.fixed_size}x{self.fixed_size} only, got {height}x{width}."
             )
 
+    @property
+    def num_features(self) -> int:
+        """Of what the classifier takes."""
+        return self.head.in_features
+
     def get_classifier(self) -> nn.Module:
         return self.head.fc
 
@@ -144,6 +155,7 @@ class Recognizer(nn.Module):
         """Replace the classifier by a new one; 0 removes it, so that ``forward`` gives the pooled features."""
         self.num_classes = num_classes
         self.head.reset(num_classes)
+        place_like(self.head.fc, self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each stage in the backward pass instead of keeping its activations."""
