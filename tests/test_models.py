@@ -1,5 +1,6 @@
 """What every registered network promises."""
 
+import copy
 import inspect
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 import vidhub
 from vidhub.errors import InputError, UnknownNameError, WeightsError
 from vidhub.models._checkpoint import load_state_dict
+from vidhub.models._features import FeatureExtractor
 from vidhub.models._index import MODULES
 from vidhub.models._registry import entry_point
 from vidhub.weights import resolve
@@ -220,6 +222,43 @@ def test_features_only():
     maps = model(torch.zeros(1, 3, 4, 64, 64))
     assert [m.shape for m in maps] == [(1, 1024, 4, 4, 4), (1, 2048, 4, 2, 2)]
     assert [info["num_chs"] for info in model.feature_info] == [1024, 2048]
+
+
+def test_feature_maps_are_those_of_the_whole_network(model):
+    x = tiny_clip(model)
+    for wanted in ([0], [-2, -1]):
+        part = FeatureExtractor(copy.deepcopy(model), wanted)
+        assert [name for name, _ in part.named_parameters() if ".head." in name] == []
+        with torch.inference_mode():
+            maps, expected = part(x), model.forward_intermediates(x, indices=wanted)[1]
+        torch.testing.assert_close(maps, expected)
+    assert sum(p.numel() for p in FeatureExtractor(copy.deepcopy(model), [0]).parameters()) < 0.9 * sum(
+        p.numel() for p in model.parameters()
+    )
+
+
+@pytest.mark.parametrize(
+    ("indices", "reason"),
+    [
+        ([5], "out of range"),
+        ([-6], "out of range"),
+        ([3, 1, -2], "twice"),
+        (6, "the last 6"),
+        (-1, "last -1"),
+        ([], "no"),
+    ],
+)
+def test_wrong_stages(indices, reason):
+    with torch.device("meta"), pytest.raises(InputError, match=reason):
+        vidhub.create_model("slowonly_r50", features_only=True, out_indices=indices)
+
+
+def test_the_last_stages_by_their_number():
+    with torch.device("meta"):
+        model = vidhub.create_model("slowonly_r50", features_only=True, out_indices=2)
+        assert [info["module"] for info in model.feature_info] == ["layer3", "layer4"]
+        with pytest.raises(InputError, match="the last 9"):
+            vidhub.create_model("slowonly_r50").forward_intermediates(torch.zeros(1, 3, 4, 64, 64), indices=9)
 
 
 def test_unknown_names_get_near_ones():

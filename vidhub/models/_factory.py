@@ -28,7 +28,7 @@ def create_model(
     *,
     checkpoint_path: str | Path | None = None,
     features_only: bool = False,
-    out_indices: list[int] | None = None,
+    out_indices: int | list[int] | None = None,
     progress: bool = True,
     **kwargs: Any,
 ) -> nn.Module:
@@ -43,7 +43,8 @@ def create_model(
             weights the trunk starts from.
         checkpoint_path: load this file, of any known layout, instead of downloading, or of a saved model's weights.
             A tag, the published name or the SHA-256 says which weights it holds; nothing else gives it class names.
-        features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
+        features_only: return a network that gives the stages' feature maps, those of ``out_indices`` (None: all; n: the
+            last n), without what comes after them.
         progress: show a bar while downloading.
         kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. A ``num_classes``
             that is not that of the weights leaves the classifier new, with a warning.

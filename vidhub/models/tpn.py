@@ -124,12 +124,21 @@ class TPN(Recognizer):
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
         self._check_input(x)
         _, maps = self.trunk.forward_intermediates(x)
+        if "neck" not in self.stages:  # it was dropped
+            return maps[-1], [maps[i] for i in self.stage_indices(indices)]
         low, high = maps[-2:]
         if self.grad_checkpointing and self.training and torch.is_grad_enabled():
             maps.append(checkpoint(self.neck, low, high, use_reentrant=False))
         else:
             maps.append(self.neck(low, high))
         return maps[-1], [maps[i] for i in self.stage_indices(indices)]
+
+    def _drop_stages_from(self, position: int) -> None:
+        del self.auxiliary
+        if position < len(self.stages):
+            del self.neck
+            self.trunk.prune_intermediate_layers(list(range(position)))
+        self.stages = self.stages[:position]
 
     def reset_classifier(self, num_classes: int) -> None:
         super().reset_classifier(num_classes)

@@ -124,6 +124,10 @@ class UniFormerV2(TokenRecognizer):
         """Clips (B, C, T, H, W) -> the last block's map (B, D, t, h, w); the query has none."""
         return self.forward_intermediates(x, indices=1)[1][0]
 
+    def _drop_stages_from(self, position: int) -> None:
+        super()._drop_stages_from(position)
+        self.gathers = nn.ModuleList()  # feature maps do not look at the query
+
     def to_map(self, x: Tensor, grid: Grid) -> Tensor:
         """Tokens (B, t, 1 + h*w, C) -> (B, C, t, h, w)."""
         return x[:, :, 1:].unflatten(2, grid[1:]).permute(0, 4, 1, 2, 3)

@@ -88,6 +88,10 @@ class FrameModel(Recognizer):
         )
         return self._to_clips(last, x.shape[0]), [unfold_frames(m, x.shape[0]) for m in maps]
 
+    def _drop_stages_from(self, position: int) -> None:
+        self.backbone.prune_intermediate_layers(list(range(position)), prune_norm=True)
+        self.stages = self.stages[:position]
+
     def _to_clips(self, frames: Tensor, batch: int) -> Tensor:
         if self._layout == "tokens":
             frames = frames.transpose(1, 2).unsqueeze(2)

@@ -116,15 +116,37 @@ class Recognizer(nn.Module):
         return x, maps
 
     def stage_indices(self, indices: int | list[int] | None) -> list[int]:
-        """``indices`` as positions in ``stages``; negative ones count from the end."""
+        """``indices`` as positions in ``stages``, in order: None: all; n: the last n; negative ones from the end."""
         n = len(self.stages)
         if indices is None:
             return list(range(n))
         if isinstance(indices, int):
+            if not 0 <= indices <= n:
+                raise InputError(f"the last {indices} stages are not to be had: this network has {n} stages.")
             return list(range(n - indices, n))
         if any(not -n <= i < n for i in indices):
             raise InputError(f"stage indices {list(indices)} are out of range: this network has {n} stages.")
-        return sorted(i % n for i in indices)
+        found = sorted({i % n for i in indices})
+        if len(found) < len(indices):
+            raise InputError(f"stage indices {list(indices)} name a stage twice.")
+        return found
+
+    def prune_intermediate_layers(self, indices: int | list[int] | None = None) -> list[int]:
+        """Drop the head and what comes after the last of the stages in ``indices``; return their positions.
+
+        What is left has feature maps, and nothing to classify.
+        """
+        wanted = self.stage_indices(indices)
+        if not wanted:
+            raise InputError("no stages are wanted: name at least one of them.")
+        self.num_classes, self.head = 0, nn.Identity()
+        self._drop_stages_from(wanted[-1] + 1)
+        return wanted
+
+    def _drop_stages_from(self, position: int) -> None:
+        for name in self.stages[position:]:
+            delattr(self, name)
+        self.stages = self.stages[:position]
 
     def _check_input(self, x: Tensor) -> None:
         if torch.jit.is_tracing():

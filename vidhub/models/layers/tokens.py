@@ -76,6 +76,10 @@ class TokenRecognizer(Recognizer):
                 maps.append(self.to_map(x, grid))
         return x, grid, maps
 
+    def _drop_stages_from(self, position: int) -> None:
+        self.blocks, self.norm = self.blocks[:position], nn.Identity()
+        self.stages = self.stages[:position]
+
     def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
         """The tokens' grid after ``block``, which most networks leave as it is."""
         return grid
