@@ -5,6 +5,7 @@ import torch
 
 import vidhub
 from vidhub.errors import InputError
+from vidhub.models import _factory
 from vidhub.models.lfb import feature_bank
 from vidhub.models.roi_detector import RoIDetector
 
@@ -126,6 +127,13 @@ def test_any_trunk_is_saved_and_built_again(tmp_path):
     again = vidhub.create_model(f"local-dir:{tmp_path}")
     assert torch.equal(again(clips(again), BOXES), model(clips(model), BOXES))
     assert again.data_config == model.data_config
+
+
+def test_a_saved_detector_does_not_fetch_its_trunk_s_weights_again(monkeypatch):
+    trained = vidhub.create_model("x3d_xs").state_dict()
+    monkeypatch.setattr(_factory, "fetch_state_dict", lambda weights, progress: trained)
+    model = vidhub.create_model("roi_detector", trunk="x3d_xs", trunk_args={"pretrained": True})
+    assert "pretrained" not in model.config["trunk_args"]
 
 
 def test_parameter_groups_reach_into_the_trunk(small):

@@ -101,6 +101,16 @@ def test_card_of_other_licences(model, tmp_path):
     assert not any(line.startswith("license") for line in head)
 
 
+@pytest.mark.parametrize(
+    ("arch", "pipeline"),
+    [("tsn_r18_audio", ["pipeline_tag: audio-classification"]), ("bsn_pem", []), ("stgcn", [])],
+)
+def test_card_names_the_task_where_the_hub_has_one(tmp_path, arch, pipeline):
+    save_checkpoint(create_model(arch), tmp_path)
+    head = card_head((tmp_path / "README.md").read_text())
+    assert [line for line in head if line.startswith("pipeline_tag")] == pipeline
+
+
 def test_licence_is_told_on_loading(folder, caplog, monkeypatch):
     monkeypatch.setattr(resolve, "_told", set())
     with caplog.at_level(logging.WARNING, "vidhub"):
@@ -171,6 +181,12 @@ def test_saving_again_replaces(model, folder):
     assert_same(load_local(folder), model)
 
 
+def test_reparameterized_networks_are_not_saved(tmp_path):
+    model = create_model("tsn", backbone="mobileone_s0", num_classes=3).reparameterize()
+    with pytest.raises(InputError, match="save it before"):
+        save_checkpoint(model, tmp_path)
+
+
 def test_only_models_of_create_model_can_be_saved(tmp_path, model):
     with pytest.raises(InputError, match="Linear has no arch"):
         save_checkpoint(torch.nn.Linear(2, 2), tmp_path)
@@ -193,6 +209,10 @@ def edit(folder, **changes):
         ({"arch": "local-dir:."}, UnknownNameError, "unknown model 'local-dir:.'"),
         ({"arch": "x3d_m"}, WeightsError, "not one of x3d_m: it lacks 'layer1.3"),
         ({"kwargs": {"colour": 3}}, InputError, "colour"),
+        ({"kwargs": {"checkpoint_path": "/etc/passwd"}}, WeightsError, "checkpoint_path is no argument of a network"),
+        ({"kwargs": {"features_only": True}}, WeightsError, "features_only is no argument of a network"),
+        ({"kwargs": {"trunk": "local-dir:."}}, UnknownNameError, "unknown model 'local-dir:.'"),
+        ({"kwargs": {"trunk_args": {"pretrained": True}}}, WeightsError, "pretrained is no argument of a network"),
         ({"kwargs": 3}, WeightsError, "not a configuration that vidhub can read"),
         ({"data_config": {"num_frames": 4, "colour": 3}}, WeightsError, "colour"),
     ],

@@ -91,7 +91,7 @@ def _create(
     except TypeError as error:
         raise InputError(f"cannot build {arch!r}: {str(error).split('__init__() ')[-1]}.") from None
     model.arch = arch
-    model.config = dict(kwargs)
+    model.config = getattr(model, "config", None) or dict(kwargs)  # a detector's own says how its trunk is built
     if hasattr(model, "get_classifier"):
         model.config["num_classes"] = model.num_classes
     config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)

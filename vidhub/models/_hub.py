@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import tempfile
@@ -23,6 +24,8 @@ from ._index import TASK_OF
 from ._registry import entry_point
 
 _CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
+# the Hub's names of tasks, where it has one
+_PIPELINES = {"recognition": "video-classification", "audio": "audio-classification"}
 # of the identifiers that the Hub takes, those that weights have come under
 _HUB_LICENCE = r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by-(nc-)?(sa-|nd-)?4\.0"
 
@@ -131,6 +134,8 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
     for name in ("arch", "config", "data_config"):
         if not hasattr(model, name):
             raise InputError(f"only models of create_model can be saved: this {type(model).__name__} has no {name}.")
+    if getattr(model, "reparameterized", False):
+        raise InputError("a reparameterized network cannot be loaded again: save it before it is reparameterized.")
     labels = model.labels if model.labels and len(model.labels) == model.num_classes else None
     config = {
         "library": "vidhub",
@@ -154,7 +159,9 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
 
 
 def _model_card(model: nn.Module, address: str) -> str:
-    head = ["library_name: vidhub", "pipeline_tag: video-classification", "tags:", "- video-classification", "- vidhub"]
+    pipeline = _PIPELINES.get(TASK_OF[model.arch])
+    head = ["library_name: vidhub", *([f"pipeline_tag: {pipeline}"] if pipeline else [])]
+    head += ["tags:", *([f"- {pipeline}"] if pipeline else []), "- vidhub"]
     body = [
         f"# {address.split(':', 1)[1]}",
         f"`{model.arch}` with {model.num_classes} classes, for {model.data_config.summary}.",
@@ -182,7 +189,7 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
             raise ValueError(f"it is of {config['library']!r}")
         arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
         saved = dict(config["kwargs"])
-        entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
+        _check_arguments(arch, saved)
         task, weights = TASK_OF[arch], config["weights"]
         data_config = read_config(task, config["data_config"])
         weights = weights and Weights(**{**weights, "data_config": read_config(task, weights["data_config"])})
@@ -201,6 +208,17 @@ def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.M
     if weights:
         tell_licence(weights)
     return model
+
+
+def _check_arguments(arch: str, arguments: dict[str, Any]) -> None:
+    """Only what builds a network: no name that ``create_model`` would look for elsewhere, and none of its files."""
+    from ._factory import create_model
+
+    entry_point(arch)
+    if foreign := arguments.keys() & inspect.signature(create_model).parameters.keys():
+        raise ValueError(f"{min(foreign)} is no argument of a network")
+    if arguments.keys() & {"trunk", "trunk_args"}:
+        _check_arguments(arguments.get("trunk", arch), dict(arguments.get("trunk_args") or {}))
 
 
 def _tuples(value: Any) -> Any:

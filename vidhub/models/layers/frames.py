@@ -142,9 +142,10 @@ class FrameModel(Recognizer):
     def reparameterize(self) -> FrameModel:
         """Fold the branches of re-parameterisable backbones (MobileOne, RepVGG) into one convolution each, in place.
 
-        For inference: the outputs stay the same, but such a network cannot be trained or loaded into any more.
+        For inference: the outputs stay the same, but such a network cannot be trained, saved or loaded into any more.
         """
         reparameterize_model(self.backbone, inplace=True)
+        self.reparameterized = True
         return self
 
 

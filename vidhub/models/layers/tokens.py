@@ -101,8 +101,9 @@ class TokenRecognizer(Recognizer):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Parameter groups by depth, as timm's layer decay takes them."""
-        last = (r"^(?:norm|head\.(?!fc\.))", (99999,))
-        return {"stem": r"^(?:\w+_embed|\w+_token)\b", "blocks": [(r"^blocks\.(\d+)\.", None), last]}
+        last = (r"^(?:norm\.|head\.(?!fc\.))", (99999,))
+        return {"stem": r"^(?:\w+_embed|class_token|norm_pre)\b", "blocks": [(r"^blocks\.(\d+)\.", None), last]}
 
     def no_weight_decay(self) -> set[str]:
-        return {name for name, _ in self.named_parameters() if name in ("pos_embed", "time_embed", "class_token")}
+        ends = ("pos_embed", "time_embed", "class_token", "query_token")
+        return {name for name, _ in self.named_parameters() if name.endswith(ends)}
