@@ -217,6 +217,13 @@ def test_reset_classifier():
     assert model(x).shape == (1, 2048)
 
 
+def test_omnisource_names_images_too():
+    with torch.device("meta"):
+        model = vidhub.create_model("slowonly_r50_omnisource")
+        features = model.forward_features(torch.zeros(2, 3, 1, 64, 64))
+        assert model.head.forward_image(features).shape == (2, 1000)
+
+
 def test_features_only():
     model = vidhub.create_model("slowonly_r50", features_only=True, out_indices=[-2, -1])
     maps = model(torch.zeros(1, 3, 4, 64, 64))
@@ -325,7 +332,7 @@ def test_slowfast_on_clips_that_are_no_multiple_of_alpha(frames):
 
 
 def test_i3d_needs_enough_frames():
-    with pytest.raises(InputError, match="at least 8 frames"):
+    with pytest.raises(InputError, match="at least 5 frames"):
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
 
 

@@ -105,7 +105,7 @@ class ResNet3D(Recognizer):
             stem = conv(in_chans, 64, stem_kernel, (stem_stride_t, 2))
         self.stem = Stem(stem, 64, stem_pool, stem_pool_stride_t, stem_pool_padding, eps)
         time, space = stem_stride_t * stem_pool_stride_t, 4 if stem_pool else 2
-        self.min_frames = time * 2 if pool_time else 1
+        self.min_frames = time + 1 if pool_time else 1  # of which two remain to be pooled
         self.feature_info = [{"module": "stem", "num_chs": 64, "reduction": (time, space)}]
         channels, in_channels = 64, 64
         for i, blocks in enumerate(LAYERS[depth]):
