@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..weights.types import SegmentConfig
 from ._registry import register_model
+from .layers.attention import ChannelNorm
 from .layers.localizer import (
-    ChannelNorm,
     ConvLayers,
     MaskedConv,
     PointHead,

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..weights.types import DataConfig
 from ._registry import register_model
 from .layers.frames import fill_backbone, fold_frames, image_backbone
 from .layers.recognizer import place_like
@@ -135,8 +134,6 @@ class SSN(nn.Module):
         statistics: mean and deviation of the changes of centre and length, by which training normalises them; None:
             they are those of whichever proposals the network is measured on.
     """
-
-    default_data_config = DataConfig(num_frames=9, stride=6)
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.attention import drop_path_rates, init_transformer
+from .layers.attention import ChannelNorm, drop_path_rates, init_transformer
 from .layers.pos_embed import Grid, grid_of, resize_positions
 from .layers.recognizer import ClassifierHead, Recognizer
 
@@ -149,13 +149,6 @@ class SwinStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(self.merge(x.movedim(1, -1))).movedim(-1, 1)
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm of the channels at every place: (B, C, T, H, W) -> the same."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class PatchEmbed(nn.Module):

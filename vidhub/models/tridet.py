@@ -19,8 +19,8 @@ from ..errors import InputError
 from ..weights.types import SegmentConfig
 from ._registry import register_model
 from .actionformer import RANGES
+from .layers.attention import ChannelNorm
 from .layers.localizer import (
-    ChannelNorm,
     ConvLayers,
     PointHead,
     PointOutput,

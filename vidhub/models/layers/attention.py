@@ -107,6 +107,13 @@ class CrossBlock(nn.Module):
         return query + self.mlp(self.norm2(query))
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm of the channels at every place: (B, C, ...) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 def layer_norm(dim: int, eps: float = 1e-6) -> nn.LayerNorm:
     """With the epsilon that most vision transformers are trained with."""
     return nn.LayerNorm(dim, eps=eps)

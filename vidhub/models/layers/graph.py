@@ -104,12 +104,13 @@ class GraphNetwork(Recognizer):
     (B, C', T', V, M).
 
     Args:
+        in_chans: C, of all streams together.
         layout: a name of ``LAYOUTS``, or edges of one's own; see ``find_layout``.
-        joint_norm: the first batch norm, of V * C channels, or of M * V * C for a fixed number of persons.
+        num_persons: M, where the first batch norm tells persons apart, which it then has M * V * C channels for; None:
+            any number of them, and V * C channels.
     """
 
     default_data_config = SkeletonConfig()
-    grad_checkpointing = False
 
     def __init__(self, num_classes: int, in_chans: int, layout: LayoutLike, num_persons: int | None = None):
         super().__init__()

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import InputError
+from .attention import ChannelNorm
 
 
 def check_features(x: Tensor, feature_dim: int, num_steps: int | None = None) -> None:
@@ -35,13 +36,6 @@ class PointOutput(NamedTuple):
     offsets: Tensor
     points: Tensor  # (N, 4): place in steps, shortest and longest segment meant for it (half lengths), stride
     mask: Tensor  # (B, N): which are inside the video
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of (B, C, T)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
 class MaskedConv(nn.Conv1d):

@@ -106,14 +106,16 @@ class Recognizer(nn.Module):
         wanted = self.stage_indices(indices)
         maps = []
         for i, name in enumerate(self.stages):
-            stage = getattr(self, name)
-            if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(stage, x, use_reentrant=False)
-            else:
-                x = stage(x)
+            x = self.run_block(getattr(self, name), x)
             if i in wanted:
                 maps.append(x)
         return x, maps
+
+    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
+        """``block`` on its inputs, recomputed in the backward pass if so set."""
+        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
     def stage_indices(self, indices: int | list[int] | None) -> list[int]:
         """``indices`` as positions in ``stages``, in order: None: all; n: the last n; negative ones from the end."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .attention import layer_norm
 from .pos_embed import Grid
@@ -83,12 +81,6 @@ class TokenRecognizer(Recognizer):
     def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
         """The tokens' grid after ``block``, which most networks leave as it is."""
         return grid
-
-    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
-        """``block`` on its inputs, recomputed in the backward pass if so set."""
-        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         """What comes between the last block and the head."""
