@@ -331,6 +331,11 @@ def test_slowfast_on_clips_that_are_no_multiple_of_alpha(frames):
             vidhub.create_model("slowfast_r50", slow_sampling="linspace")(clip)
 
 
+def test_c2d_r101_is_meant_for_8_frames():
+    with torch.device("meta"):
+        assert vidhub.create_model("c2d_r101").data_config.num_frames == 8
+
+
 def test_i3d_needs_enough_frames():
     with pytest.raises(InputError, match="at least 5 frames"):
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
