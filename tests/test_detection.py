@@ -5,6 +5,7 @@ import torch
 
 import vidhub
 from vidhub.errors import InputError
+from vidhub.models import _factory
 from vidhub.models.lfb import feature_bank
 from vidhub.models.roi_detector import RoIDetector
 
@@ -110,6 +111,13 @@ def test_every_network_with_a_bank_takes_the_same_clips():
     assert [(config.num_frames, config.stride) for config in configs] == [(4, 16)]
 
 
+def test_the_data_configuration_follows_the_arguments():
+    with torch.device("meta"):
+        config = vidhub.create_model("vit3d_base_ava", num_frames=32, img_size=160).data_config
+        assert (config.num_frames, config.size) == (32, 160)
+        assert vidhub.create_model("slowonly_r50_ava", in_chans=2).data_config.view_shape[0] == 2
+
+
 def test_any_trunk_is_saved_and_built_again(tmp_path):
     torch.manual_seed(0)
     trunk = vidhub.create_model("x3d_xs", num_classes=0, depth=1.0)
@@ -119,6 +127,13 @@ def test_any_trunk_is_saved_and_built_again(tmp_path):
     again = vidhub.create_model(f"local-dir:{tmp_path}")
     assert torch.equal(again(clips(again), BOXES), model(clips(model), BOXES))
     assert again.data_config == model.data_config
+
+
+def test_a_saved_detector_does_not_fetch_its_trunk_s_weights_again(monkeypatch):
+    trained = vidhub.create_model("x3d_xs").state_dict()
+    monkeypatch.setattr(_factory, "fetch_state_dict", lambda weights, progress: trained)
+    model = vidhub.create_model("roi_detector", trunk="x3d_xs", trunk_args={"pretrained": True})
+    assert "pretrained" not in model.config["trunk_args"]
 
 
 def test_parameter_groups_reach_into_the_trunk(small):

@@ -105,6 +105,25 @@ def test_a_stream_gives_what_the_one_way_network_gives_for_the_clip(backbone):
     assert not torch.allclose(model(x), both(x))
 
 
+def test_runs_are_whole_and_a_stream_forgets_after_each():
+    with pytest.raises(InputError, match="multiple of shift_frames=8, not 4"):
+        vidhub.create_model("tsm_mobileone_s4", num_frames=4)
+    model = vidhub.create_model("tsm", backbone="resnet18", shift_frames=2, num_frames=4, bidirectional=False)
+    stream, x = StreamingTSM(randomize(model)), clip(4)
+    with torch.inference_mode():
+        frames = [stream(x[:, :, t]) for t in range(4)]
+        torch.testing.assert_close(torch.stack(frames).mean(0), model(x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("tanet_r50", {"backbone": "resnet18"}), ("tsm", {"backbone": "convnext_atto", "non_local": "gaussian"})],
+)
+def test_backbones_that_have_no_place_for_a_module(name, arguments):
+    with pytest.raises(InputError, match="is none"):
+        vidhub.create_model(name, **arguments)
+
+
 def test_what_cannot_be_streamed():
     for name in ("tsn_r50", "tsm_r50_nl_gaussian"):
         with pytest.raises(InputError, match="only TSM networks without non-local blocks"):

@@ -117,7 +117,7 @@ def test_pretrained_weights_serve_32_frames_of_256_pixels(name, light, tmp_path)
     published = vidhub.get_weights(name)
     path = tmp_path / "published.safetensors"
     save_file(vidhub.create_model(name, num_classes=published.num_classes, **light).state_dict(), path)
-    model = vidhub.create_model(name, checkpoint_path=path, num_frames=32, img_size=256, **light)
+    model = vidhub.create_model(published.name, checkpoint_path=path, num_frames=32, img_size=256, **light)
     assert model.labels == published.labels
     assert model.data_config.view_shape == (3, 32, 256, 256)
     with torch.inference_mode():

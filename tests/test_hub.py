@@ -10,6 +10,7 @@ import torch
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
 from vidhub.models._factory import create_model
 from vidhub.models._hub import load_from_hub, load_local, push_to_hub, save_checkpoint
+from vidhub.models.layers.pos_embed import resize_positions
 from vidhub.weights import resolve
 from vidhub.weights.types import DataConfig, Weights
 
@@ -100,6 +101,16 @@ def test_card_of_other_licences(model, tmp_path):
     assert not any(line.startswith("license") for line in head)
 
 
+@pytest.mark.parametrize(
+    ("arch", "pipeline"),
+    [("tsn_r18_audio", ["pipeline_tag: audio-classification"]), ("bsn_pem", []), ("stgcn", [])],
+)
+def test_card_names_the_task_where_the_hub_has_one(tmp_path, arch, pipeline):
+    save_checkpoint(create_model(arch), tmp_path)
+    head = card_head((tmp_path / "README.md").read_text())
+    assert [line for line in head if line.startswith("pipeline_tag")] == pipeline
+
+
 def test_licence_is_told_on_loading(folder, caplog, monkeypatch):
     monkeypatch.setattr(resolve, "_told", set())
     with caplog.at_level(logging.WARNING, "vidhub"):
@@ -118,6 +129,35 @@ def test_changed_num_classes(model, folder, caplog, num_classes):
     assert torch.equal(other.state_dict()["stem.conv_s.weight"], model.state_dict()["stem.conv_s.weight"])
 
 
+def test_changed_clips_change_the_data_configuration(tmp_path):
+    model = create_model("tsm", backbone="resnet10t", num_classes=3)
+    model.data_config = replace(model.data_config, flip_labels=((0, 1),))
+    save_checkpoint(model, tmp_path / "tsm")
+    assert load_local(tmp_path / "tsm", num_frames=4).data_config == replace(model.data_config, num_frames=4)
+    assert load_local(tmp_path / "tsm", num_classes=5).data_config.flip_labels == ()
+    model = create_model("vit3d_small", num_classes=3, img_size=32, dim=12, num_heads=2, depth=1)
+    save_checkpoint(model, tmp_path / "vit")
+    assert load_local(tmp_path / "vit", img_size=64).data_config.size == 64
+
+
+@pytest.mark.parametrize("positions", ["sinusoid", "learned"])
+def test_positions_are_resized_from_the_saved_grid(tmp_path, positions):
+    small = {"dim": 12, "num_heads": 2, "depth": 1, "num_classes": 3, "positions": positions}
+    model = create_model("vit3d_small", num_frames=8, img_size=112, **small)
+    save_checkpoint(model, tmp_path)
+    other = load_local(tmp_path, num_frames=16, img_size=224)
+    assert torch.equal(other.pos_embed, resize_positions(model.pos_embed, (4, 7, 7), (8, 14, 14)))
+
+
+def test_other_weights_for_a_saved_model(model, folder, tmp_path):
+    changed = {key: value + 1 for key, value in model.state_dict().items()}
+    torch.save(changed, tmp_path / "epoch_9.pth")
+    other = create_model(f"local-dir:{folder}", checkpoint_path=tmp_path / "epoch_9.pth")
+    assert all(torch.equal(value, changed[key]) for key, value in other.state_dict().items())
+    with pytest.raises(InputError, match="leave pretrained='timm:resnet50' out"):
+        create_model(f"local-dir:{folder}", pretrained="timm:resnet50")
+
+
 def test_reset_classifier_before_saving(model, tmp_path):
     model.reset_classifier(7)
     save_checkpoint(model, tmp_path)
@@ -126,11 +166,25 @@ def test_reset_classifier_before_saving(model, tmp_path):
     assert again.labels is None  # three names do not fit seven classes
 
 
+def test_compiled_networks_are_saved_under_their_own_names(model, tmp_path):
+    compiled = torch.compile(model)
+    save_checkpoint(compiled, tmp_path)
+    assert_same(load_local(tmp_path), model)
+    torch.save(compiled.state_dict(), tmp_path / "mine.pth")
+    assert_same(load_local(tmp_path, checkpoint_path=tmp_path / "mine.pth"), model)
+
+
 def test_saving_again_replaces(model, folder):
     with torch.no_grad():
         next(model.parameters()).add_(1)
     save_checkpoint(model, folder)
     assert_same(load_local(folder), model)
+
+
+def test_reparameterized_networks_are_not_saved(tmp_path):
+    model = create_model("tsn", backbone="mobileone_s0", num_classes=3).reparameterize()
+    with pytest.raises(InputError, match="save it before"):
+        save_checkpoint(model, tmp_path)
 
 
 def test_only_models_of_create_model_can_be_saved(tmp_path, model):
@@ -155,6 +209,10 @@ def edit(folder, **changes):
         ({"arch": "local-dir:."}, UnknownNameError, "unknown model 'local-dir:.'"),
         ({"arch": "x3d_m"}, WeightsError, "not one of x3d_m: it lacks 'layer1.3"),
         ({"kwargs": {"colour": 3}}, InputError, "colour"),
+        ({"kwargs": {"checkpoint_path": "/etc/passwd"}}, WeightsError, "checkpoint_path is no argument of a network"),
+        ({"kwargs": {"features_only": True}}, WeightsError, "features_only is no argument of a network"),
+        ({"kwargs": {"trunk": "local-dir:."}}, UnknownNameError, "unknown model 'local-dir:.'"),
+        ({"kwargs": {"trunk_args": {"pretrained": True}}}, WeightsError, "pretrained is no argument of a network"),
         ({"kwargs": 3}, WeightsError, "not a configuration that vidhub can read"),
         ({"data_config": {"num_frames": 4, "colour": 3}}, WeightsError, "colour"),
     ],
@@ -198,6 +256,17 @@ def test_hub_round_trip(hub, model, monkeypatch):
         next(model.parameters()).add_(1)
     push_to_hub(model, "org/x3d-mine", token="hf_x", private=True, commit_message="Train on")
     assert len(hub.repos) == 1
+
+
+def test_offline_the_cache_alone_is_asked(hub, model, monkeypatch):
+    push_to_hub(model, "org/cached", token="hf_x")
+    load_from_hub("org/cached")
+    hub.requests.clear()
+    monkeypatch.setenv("VIDHUB_OFFLINE", "1")
+    assert_same(load_from_hub("org/cached"), model)
+    with pytest.raises(WeightsError, match="cannot get 'org/other'"):
+        load_from_hub("org/other")
+    assert hub.requests == []
 
 
 def test_hub_errors(hub, model):

@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from safetensors.torch import save
 
 import vidhub
 from vidhub.errors import InputError, WeightsError
@@ -38,10 +39,34 @@ def test_inflated_kernels_sum_to_the_image_kernel(image_model):
 
 
 def test_pretrained_names_of_timm(image_model, monkeypatch):
-    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: image_model)
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, in_chans: image_model)
     model = vidhub.create_model("slowonly_r50", pretrained="timm:resnet50", num_classes=3)
     torch.testing.assert_close(model.layer1[0].conv2.weight[:, :, 0], image_model.layer1[0].conv2.weight)
     assert model.weights is None
+
+
+def test_image_weights_come_from_the_cache_alone_when_offline(hub, monkeypatch):
+    image = timm.create_model("resnet10t").state_dict()
+    hub.repos["timm/resnet10t.c3_in1k"] = {"model.safetensors": save(image)}
+    monkeypatch.setenv("VIDHUB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="switched off by VIDHUB_OFFLINE"):
+        vidhub.create_model("tsn", backbone="resnet10t", pretrained="timm:resnet10t")
+    assert hub.requests == []
+    monkeypatch.delenv("VIDHUB_OFFLINE")
+    vidhub.create_model("tsn", backbone="resnet10t", pretrained="timm:resnet10t")
+    hub.requests.clear()
+    monkeypatch.setenv("VIDHUB_OFFLINE", "1")
+    model = vidhub.create_model("tsn", backbone="resnet10t", pretrained="timm:resnet10t")
+    assert torch.equal(model.backbone.conv1[0].weight, image["conv1.0.weight"])
+    assert hub.requests == []
+
+
+def test_other_channels_than_the_image_network_s(hub):
+    image = timm.create_model("resnet50").state_dict()
+    hub.repos["timm/resnet50.a1_in1k"] = {"model.safetensors": save(image)}
+    model = vidhub.create_model("slowonly_r50_flow", pretrained="timm:resnet50")
+    assert model.stem.conv.weight.shape[1] == 2
+    assert torch.equal(model.layer1[0].conv2.weight[:, :, 0], image["layer1.0.conv2.weight"])
 
 
 @pytest.mark.parametrize(

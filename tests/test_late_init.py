@@ -97,3 +97,11 @@ def test_a_network_starts_as_it_should():
     assert weight.std().item() == pytest.approx(0.02, rel=0.01)
     torch.manual_seed(0)
     assert torch.equal(vidhub.create_model("vit3d_base", depth=1).blocks[0].mlp.fc1.weight, weight)
+
+
+def test_fake_tensors_have_nothing_to_fill():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        model = vidhub.create_model("slowonly_r50")
+        assert model(torch.zeros(1, 3, 4, 64, 64)).shape == (1, 400)

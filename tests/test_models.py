@@ -1,5 +1,6 @@
 """What every registered network promises."""
 
+import copy
 import inspect
 from dataclasses import replace
 
@@ -8,8 +9,11 @@ import torch
 
 import vidhub
 from vidhub.errors import InputError, UnknownNameError, WeightsError
+from vidhub.models._checkpoint import load_state_dict
+from vidhub.models._features import FeatureExtractor
 from vidhub.models._index import MODULES
 from vidhub.models._registry import entry_point
+from vidhub.weights import resolve
 from vidhub.weights.tables import WEIGHTS
 from vidhub.weights.types import DataConfig, SkeletonConfig
 
@@ -75,7 +79,7 @@ def test_forward_is_the_head_of_the_features(model):
         assert logits.shape == (1, 5)
         torch.testing.assert_close(model.forward_head(features), logits)
         pooled = model.forward_head(features, pre_logits=True)
-        assert pooled.shape == (1, model.get_classifier().in_features)
+        assert pooled.shape == (1, model.num_features) == (1, model.get_classifier().in_features)
 
 
 def test_feature_maps_are_as_described(model):
@@ -135,6 +139,65 @@ def test_own_state_dict_loads_back(model, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+@pytest.fixture
+def tiny_vit(tmp_path):
+    """A vision transformer's arguments, and a file of its weights of 400 classes."""
+    small = {"dim": 12, "depth": 1, "num_heads": 2}
+    torch.save(vidhub.create_model("vit3d_base", **small).state_dict(), tmp_path / "mine.pth")
+    return small, tmp_path / "mine.pth"
+
+
+def test_a_file_of_ones_own_brings_no_class_names(tiny_vit):
+    small, path = tiny_vit
+    model = vidhub.create_model("vit3d_base", checkpoint_path=path, **small)
+    assert model.num_classes == 400
+    assert model.labels is model.weights is None
+
+
+def test_a_file_under_a_tag_is_that_of_the_tag(tiny_vit, caplog, monkeypatch):
+    monkeypatch.setattr(resolve, "_told", set())
+    small, path = tiny_vit
+    weights = vidhub.get_weights("vit3d_base.hf_videomae_k400_16x4")
+    model = vidhub.create_model(weights.name, checkpoint_path=path, **small)
+    assert model.weights == weights
+    assert model.labels == weights.labels
+    assert [m for m in caplog.messages if "no commercial use" in m]
+
+
+@pytest.mark.parametrize("num_classes", [3, 0])
+def test_a_file_of_other_classes_than_asked_for(tiny_vit, num_classes, caplog):
+    small, path = tiny_vit
+    model = vidhub.create_model("vit3d_base", checkpoint_path=path, num_classes=num_classes, **small)
+    assert model.num_classes == num_classes
+    assert torch.equal(model.patch_embed.weight, torch.load(path)["patch_embed.weight"])
+    assert ["new and untrained" in m for m in caplog.messages] == [True] * (num_classes > 0)
+    with pytest.raises(WeightsError, match="the checkpoint has 400 classes and the model 3"):
+        vidhub.load_checkpoint(vidhub.create_model("vit3d_base", num_classes=3, **small), path)
+
+
+@pytest.mark.parametrize("name", vidhub.list_models())
+def test_a_new_classifier_is_like_the_rest_of_the_network(name):
+    with torch.device("meta"):
+        model = entry_point(name)().to(torch.bfloat16)
+    if not hasattr(model, "get_classifier"):
+        pytest.skip("knows no classes")
+    model.reset_classifier(3)
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("name", vidhub.list_models())
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")  # a localizer of no classes
+def test_weights_load_into_another_number_of_classes(name):
+    with torch.device("meta"):
+        trained = entry_point(name)()
+        if not hasattr(trained, "get_classifier"):
+            pytest.skip("knows no classes")
+        for num_classes in (trained.num_classes + 2, 0):
+            other = entry_point(name)(num_classes=num_classes)
+            load_state_dict(other, trained.state_dict(), new_classifier=True)
+
+
 def test_parameter_groups_cover_the_depth(model):
     from timm.optim import param_groups_layer_decay
 
@@ -154,11 +217,55 @@ def test_reset_classifier():
     assert model(x).shape == (1, 2048)
 
 
+def test_omnisource_names_images_too():
+    with torch.device("meta"):
+        model = vidhub.create_model("slowonly_r50_omnisource")
+        features = model.forward_features(torch.zeros(2, 3, 1, 64, 64))
+        assert model.head.forward_image(features).shape == (2, 1000)
+
+
 def test_features_only():
     model = vidhub.create_model("slowonly_r50", features_only=True, out_indices=[-2, -1])
     maps = model(torch.zeros(1, 3, 4, 64, 64))
     assert [m.shape for m in maps] == [(1, 1024, 4, 4, 4), (1, 2048, 4, 2, 2)]
     assert [info["num_chs"] for info in model.feature_info] == [1024, 2048]
+
+
+def test_feature_maps_are_those_of_the_whole_network(model):
+    x = tiny_clip(model)
+    for wanted in ([0], [-2, -1]):
+        part = FeatureExtractor(copy.deepcopy(model), wanted)
+        assert [name for name, _ in part.named_parameters() if ".head." in name] == []
+        with torch.inference_mode():
+            maps, expected = part(x), model.forward_intermediates(x, indices=wanted)[1]
+        torch.testing.assert_close(maps, expected)
+    assert sum(p.numel() for p in FeatureExtractor(copy.deepcopy(model), [0]).parameters()) < 0.9 * sum(
+        p.numel() for p in model.parameters()
+    )
+
+
+@pytest.mark.parametrize(
+    ("indices", "reason"),
+    [
+        ([5], "out of range"),
+        ([-6], "out of range"),
+        ([3, 1, -2], "twice"),
+        (6, "the last 6"),
+        (-1, "last -1"),
+        ([], "no"),
+    ],
+)
+def test_wrong_stages(indices, reason):
+    with torch.device("meta"), pytest.raises(InputError, match=reason):
+        vidhub.create_model("slowonly_r50", features_only=True, out_indices=indices)
+
+
+def test_the_last_stages_by_their_number():
+    with torch.device("meta"):
+        model = vidhub.create_model("slowonly_r50", features_only=True, out_indices=2)
+        assert [info["module"] for info in model.feature_info] == ["layer3", "layer4"]
+        with pytest.raises(InputError, match="the last 9"):
+            vidhub.create_model("slowonly_r50").forward_intermediates(torch.zeros(1, 3, 4, 64, 64), indices=9)
 
 
 def test_unknown_names_get_near_ones():
@@ -175,6 +282,35 @@ def test_unknown_argument_is_named():
         vidhub.create_model("x3d_xs", wdith=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("slowfast_r50", "slow_sampling", "strid"),
+        ("slowfast_r50", "depths", (50, 26)),
+        ("slowonly_r50", "depth", 26),
+        ("ircsn_r50", "interaction", "preservd"),
+        ("i3d_r50_nl_gaussian", "non_local_mode", "gauss"),
+        ("mvit_v2_small", "version", 3),
+        ("vit3d_small", "pool", "cls"),
+        ("vit3d_small", "bias", "none"),
+        ("vit3d_small", "gelu", "relu"),
+        ("vit3d_small", "positions", "rotary"),
+        ("slowonly_r50_ava", "time_pool", "avg"),
+        ("stgcn", "learned", "importanc"),
+        ("stgcn", "strategy", "spatal"),
+    ],
+)
+def test_unknown_options_are_named(name, argument, value):
+    with torch.device("meta"), pytest.raises(UnknownNameError, match=r"unknown .*(did you mean|it is one of)"):
+        vidhub.create_model(name, **{argument: value})
+
+
+def test_bottlenecks_own_options_are_refused_by_basic_blocks():
+    for option in ({"inflate": (1, 1, 1, 1)}, {"non_local": ((), (0,), (), ())}):
+        with pytest.raises(InputError, match="for bottlenecks"):
+            vidhub.create_model("r3d_18", **option)
+
+
 def test_no_published_weights():
     with pytest.raises(WeightsError, match="no weights are published"):
         vidhub.create_model("ipcsn_r50", pretrained=True)
@@ -186,8 +322,22 @@ def test_a_tag_brings_its_own_arguments():
     assert vidhub.create_model(model.arch, **model.config).stem.alpha == 8
 
 
+@pytest.mark.parametrize("frames", [31, 33])
+def test_slowfast_on_clips_that_are_no_multiple_of_alpha(frames):
+    with torch.device("meta"):
+        clip = torch.zeros(1, 3, frames, 64, 64)
+        assert vidhub.create_model("slowfast_r50")(clip).shape == (1, 400)
+        with pytest.raises(InputError, match=f"a multiple of 4 frames, got {frames}"):
+            vidhub.create_model("slowfast_r50", slow_sampling="linspace")(clip)
+
+
+def test_c2d_r101_is_meant_for_8_frames():
+    with torch.device("meta"):
+        assert vidhub.create_model("c2d_r101").data_config.num_frames == 8
+
+
 def test_i3d_needs_enough_frames():
-    with pytest.raises(InputError, match="at least 8 frames"):
+    with pytest.raises(InputError, match="at least 5 frames"):
         vidhub.create_model("i3d_r50")(torch.zeros(1, 3, 4, 64, 64))
 
 

@@ -538,7 +538,8 @@ def test_a_checkpoint_is_known_by_its_contents(monkeypatch, tmp_path):
     path = tmp_path / "renamed.pth"
     path.write_bytes(b"some weights")
     other = replace(weights("https://a.b/other.pth", sha256=sha256(b"some weights")[:8]), tag="other")
-    monkeypatch.setattr(_factory, "WEIGHTS", {"net.tag": weights("https://a.b/net.pth"), "net.other": other})
-    assert _factory._weights_of("net", "", path).tag == "other"
+    first = weights("https://a.b/net.pth")
+    monkeypatch.setattr(_factory, "WEIGHTS", {"net.tag": first, "net.other": other})
+    assert _factory._weights_of("net", "", path) == (other, True)
     path.write_bytes(b"other weights")
-    assert _factory._weights_of("net", "", path).tag == "tag"
+    assert _factory._weights_of("net", "", path) == (first, False)

@@ -20,7 +20,7 @@ from vidhub.datasets.proposals import (
 )
 from vidhub.engine import segment_losses as losses
 from vidhub.engine.postprocess import nms, regress, ssn_detections, ssn_segments
-from vidhub.errors import InputError
+from vidhub.errors import InputError, WeightsError
 from vidhub.metrics.segments import average_precision
 from vidhub.models._checkpoint import load_state_dict
 from vidhub.models.ssn import SSNHead, SSNOutput
@@ -292,3 +292,9 @@ def test_a_broken_file_is_named_with_its_line(tmp_path):
     (tmp_path / "a.txt").write_text("# 0\nvideo\n10\n1\n1\n1 2\n0\n")
     with pytest.raises(InputError, match=r"line 6: expected 3 values"):
         read_proposals(tmp_path / "a.txt")
+
+
+def test_the_background_is_no_class_of_a_checkpoint():
+    model, other = (vidhub.create_model("ssn_r50", backbone="resnet10t", num_classes=n) for n in (5, 7))
+    with pytest.raises(WeightsError, match="the checkpoint has 7 classes and the model 5"):
+        load_state_dict(model, other.state_dict())

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from safetensors.torch import save_file
+from timm.optim import param_groups_layer_decay
 
 import vidhub
 from vidhub.models._checkpoint import load_state_dict
@@ -84,6 +85,16 @@ def test_pretrained_weights_serve_other_frames_and_sizes(tmp_path):
     assert model.data_config.view_shape == (3, 32, 256, 256)
 
 
+def test_uniformerv2_decays_what_comes_first_and_last_as_such():
+    model = vidhub.create_model("uniformerv2_base", dim=16, depth=4, num_heads=2, num_gathers=1, num_classes=3)
+    groups = param_groups_layer_decay(model, 0.05, model.no_weight_decay(), layer_decay=0.5)
+    found = {id(p): (g["lr_scale"], g["weight_decay"]) for g in groups for p in g["params"]}
+    parameters = dict(model.named_parameters())
+    first = found[id(parameters["patch_embed.weight"])][0]
+    assert found[id(parameters["norm_pre.weight"])] == (first, 0.0)
+    assert found[id(parameters["query_token"])] == (1.0, 0.0)
+
+
 def test_unknown_attention():
-    with pytest.raises(vidhub.errors.InputError, match="divided, joint or space"):
+    with pytest.raises(vidhub.errors.UnknownNameError, match="'divided', 'joint', 'space'"):
         vidhub.create_model("timesformer_base_divided", attention="axial")

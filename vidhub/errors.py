@@ -39,6 +39,13 @@ def from_worker(error: VidhubError) -> VidhubError:
     return type(error)(in_one_line(error))
 
 
+def check_choice(kind: str, value: object, known: Iterable[object]) -> None:
+    """Raise the error of :func:`unknown_name` where ``value`` is none of those ``known``."""
+    known = list(known)
+    if value not in known:
+        raise unknown_name(kind, str(value), map(str, known))
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for ``name``, suggesting up to three near names out of ``known``, or naming all where they are few."""
     known = list(known)

@@ -27,16 +27,23 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     load_state_dict(model, read_state_dict(path))
 
 
-def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False) -> None:
-    """Load ``state``, of any known layout, into ``model``; with ``new_classifier`` all but its classifier."""
+def load_state_dict(
+    model: nn.Module, state: dict[str, Tensor], *, new_classifier: bool = False, source: nn.Module | None = None
+) -> None:
+    """Load ``state``, of any known layout, into ``model``.
+
+    With ``new_classifier`` one of other classes is left out, with a warning. ``source`` is the network that the state
+    is of, where it is known: positions are resized from its grid.
+    """
     state = convert(state, model)
     if hasattr(model, "adapt_state_dict"):  # position embeddings, for other frames and sizes
-        state = model.adapt_state_dict(state)
+        state = model.adapt_state_dict(state, source)
     own = model.state_dict()
-    prefix = _classifier_prefix(model)
-    classifier = {k for k in own if prefix and k.startswith(prefix)}
-    if new_classifier:
-        state = {k: v for k, v in state.items() if not k.startswith(prefix)} | {k: own[k] for k in classifier}
+    prefixes = _class_dependent(model)
+    classifier = {k: v for k, v in own.items() if k.startswith(prefixes)}
+    theirs = {k: v for k, v in state.items() if k.startswith(prefixes)}
+    if new_classifier and _shapes(theirs) != _shapes(classifier):
+        state = {k: v for k, v in state.items() if k not in theirs} | classifier
         if classifier:
             _logger.warning(
                 "the classifier is new and untrained: the checkpoint's classes are not the %d asked for.",
@@ -47,10 +54,12 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
         parts = [f"{what} {_some(keys)}" for what, keys in (("lacks", missing), ("has unknown", unexpected)) if keys]
         raise WeightsError(f"this checkpoint is not one of {_describe(model)}: it {' and '.join(parts)}.")
     wrong = [k for k in own if own[k].shape != state[k].shape]
-    if wrong and set(wrong) <= classifier:
+    if wrong and set(wrong) <= classifier.keys():
+        # some classifiers have a row more than classes
+        classes = model.num_classes + state[wrong[0]].shape[0] - own[wrong[0]].shape[0]
         raise WeightsError(
-            f"the checkpoint has {state[wrong[0]].shape[0]} classes and the model {own[wrong[0]].shape[0]}: "
-            f"create the model with num_classes={state[wrong[0]].shape[0]} and call reset_classifier after loading."
+            f"the checkpoint has {classes} classes and the model {model.num_classes}: "
+            f"create the model with num_classes={classes} and call reset_classifier after loading."
         )
     if wrong:
         raise WeightsError(
@@ -60,12 +69,18 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor], *, new_classifie
     model.load_state_dict(state, strict=True)
 
 
-def _classifier_prefix(model: nn.Module) -> str:
-    """What the names of the classifier's weights begin with; "" where a network knows no classes."""
+def _class_dependent(model: nn.Module) -> tuple[str, ...]:
+    """What the names of the weights begin with that depend on the classes; a network of several classifiers says so."""
     if not hasattr(model, "get_classifier"):
-        return ""
+        return ()
+    if hasattr(model, "class_dependent"):
+        return model.class_dependent
     classifier = model.get_classifier()
-    return next(f"{name}." for name, module in model.named_modules() if module is classifier)
+    return (next(f"{name}." for name, module in model.named_modules() if module is classifier),)
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in state.items()}
 
 
 def _describe(model: nn.Module) -> str:

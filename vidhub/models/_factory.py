@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError, WeightsError
-from ..weights.resolve import fetch_state_dict, sha256_of
+from ..weights.resolve import fetch_state_dict, read_state_dict, sha256_of, tell_licence
 from ..weights.tables import WEIGHTS, get_weights
-from ..weights.types import AnyConfig, DataConfig, SegmentConfig, SkeletonConfig, Weights
-from ._checkpoint import load_checkpoint, load_state_dict
+from ..weights.types import AnyConfig, DataConfig, DetectionConfig, SegmentConfig, SkeletonConfig, Weights
+from ._checkpoint import load_state_dict
 from ._features import FeatureExtractor
 from ._inflate import load_image_weights
 from ._late_init import LateInit
@@ -28,7 +28,7 @@ def create_model(
     *,
     checkpoint_path: str | Path | None = None,
     features_only: bool = False,
-    out_indices: list[int] | None = None,
+    out_indices: int | list[int] | None = None,
     progress: bool = True,
     **kwargs: Any,
 ) -> nn.Module:
@@ -41,11 +41,13 @@ def create_model(
             takes timm's image network of that name as a start: inflated into a 3D ResNet, or as a frame network's
             backbone. Of detectors also the name of a recognition network ("slowfast_r50", "local-dir:path"), whose
             weights the trunk starts from.
-        checkpoint_path: load this file, of any known layout, instead of downloading.
-        features_only: return a network that gives the stages' feature maps, those of ``out_indices``.
+        checkpoint_path: load this file, of any known layout, instead of downloading, or of a saved model's weights.
+            A tag, the published name or the SHA-256 says which weights it holds; nothing else gives it class names.
+        features_only: return a network that gives the stages' feature maps, those of ``out_indices`` (None: all; n: the
+            last n), without what comes after them.
         progress: show a bar while downloading.
-        kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. With pretrained
-            weights a changed ``num_classes`` leaves the classifier new, with a warning.
+        kwargs: arguments of the network: ``num_classes``, ``in_chans``, ``dropout`` and its own. A ``num_classes``
+            that is not that of the weights leaves the classifier new, with a warning.
 
     Returns:
         An ``nn.Module`` with ``arch``, ``config`` (keyword arguments that build it again), ``data_config``,
@@ -67,16 +69,20 @@ def _create(
     if name.startswith(("hf-hub:", "local-dir:")):
         from ._hub import load_from_hub, load_local
 
+        if isinstance(pretrained, str):
+            raise InputError(f"{name!r} comes with its weights: leave pretrained={pretrained!r} out.")
         source, address = name.split(":", 1)
-        return load_from_hub(address, **kwargs) if source == "hf-hub" else load_local(address, **kwargs)
+        load = load_from_hub if source == "hf-hub" else load_local
+        return load(address, checkpoint_path=checkpoint_path, **kwargs)
 
     arch, _, tag = name.partition(".")
     build = entry_point(arch)
-    weights = _weights_of(arch, tag, checkpoint_path)
+    weights, known = _weights_of(arch, tag, checkpoint_path)
     if pretrained is True and weights is None and checkpoint_path is None:
         raise WeightsError(
             f"no weights are published for {arch!r}: create it with pretrained=False, or pass checkpoint_path."
         )
+    other_classes = "num_classes" in kwargs
     if weights and (tag or pretrained is True or checkpoint_path):
         kwargs = {**weights.arguments, **kwargs}
 
@@ -85,15 +91,19 @@ def _create(
     except TypeError as error:
         raise InputError(f"cannot build {arch!r}: {str(error).split('__init__() ')[-1]}.") from None
     model.arch = arch
-    model.config = dict(kwargs)
+    model.config = getattr(model, "config", None) or dict(kwargs)  # a detector's own says how its trunk is built
     if hasattr(model, "get_classifier"):
         model.config["num_classes"] = model.num_classes
-    model.data_config = _data_config(model, weights, kwargs)
+    config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+    model.data_config = fitted(config, weights.num_classes if weights else model.num_classes, model, kwargs)
     model.weights = None
     model.labels = None
 
     if checkpoint_path is not None:
-        load_checkpoint(model, checkpoint_path)
+        load_state_dict(model, read_state_dict(checkpoint_path), new_classifier=other_classes)
+        if known:
+            tell_licence(weights)
+            model.weights = weights
     elif isinstance(pretrained, str) and hasattr(model, "trunk") and not pretrained.startswith("timm:"):
         _load_trunk(model.trunk, pretrained, progress)
     elif isinstance(pretrained, str):
@@ -102,7 +112,7 @@ def _create(
         state = fetch_state_dict(weights, progress=progress)
         load_state_dict(model, state, new_classifier=model.num_classes != weights.num_classes)
         model.weights = weights
-    if weights and (model.weights or checkpoint_path) and model.num_classes == weights.num_classes:
+    if model.weights and model.num_classes == weights.num_classes:
         model.labels = weights.labels
     return model.eval()
 
@@ -121,39 +131,45 @@ def _load_trunk(trunk: nn.Module, name: str, progress: bool) -> None:
     trunk.load_state_dict(state)
 
 
-def _data_config(model: nn.Module, weights: Weights | None, kwargs: dict[str, Any]) -> AnyConfig:
-    """That of the weights, with the number of frames and the size that the network was asked to take."""
-    config = weights.data_config if weights else getattr(model, "default_data_config", DEFAULT_DATA_CONFIG)
+def fitted(config: AnyConfig, num_classes: int, model: nn.Module, kwargs: dict[str, Any]) -> AnyConfig:
+    """``config``, of a network of ``num_classes``, with the frames, size and channels that ``model`` was asked for."""
     if isinstance(config, SkeletonConfig):
         wanted = {name: getattr(model, name, None) for name in ("layout", "kind", "num_persons")}
         return config.with_channels(model.in_chans, **wanted)
     if isinstance(config, SegmentConfig):
         return replace(config, feature_dim=model.feature_dim, num_steps=getattr(model, "num_steps", None))
-    if not isinstance(config, DataConfig):
+    if not isinstance(config, (DataConfig, DetectionConfig)):
         return config
     if len(config.mean) != model.in_chans:  # optical flow, as usually stored: 8 bits around 128
-        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans, bgr=False)
-    if frames := getattr(model, "fixed_frames", None) or kwargs.get("num_frames"):
-        tested = config.test_frames if frames == config.num_frames else None
-        config = replace(config, num_frames=frames, test_frames=tested)
-    if kwargs.get("img_size"):
-        config = config.resized(kwargs["img_size"])
-    if weights and model.num_classes != weights.num_classes:
-        config = replace(config, flip_labels=())
-    return config
+        config = replace(config, mean=(128 / 255,) * model.in_chans, std=(128 / 255,) * model.in_chans)
+    frames = getattr(model, "fixed_frames", None) or kwargs.get("num_frames") or config.num_frames
+    size = kwargs.get("img_size") or config.size
+    if isinstance(config, DetectionConfig):
+        return replace(config, num_frames=frames, size=size)
+    return replace(
+        config.resized(size),
+        num_frames=frames,
+        test_frames=config.test_frames if frames == config.num_frames else None,
+        bgr=config.bgr and model.in_chans == 3,
+        flip_labels=config.flip_labels if model.num_classes == num_classes else (),
+    )
 
 
-def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> Weights | None:
-    """The published weights meant: those of the tag, those that the file is, or the architecture's default."""
+def _weights_of(arch: str, tag: str, checkpoint_path: str | Path | None) -> tuple[Weights | None, bool]:
+    """The published weights meant: those of the tag, those that the file is, or else the architecture's default.
+
+    And whether the file, if there is one, is known to hold them.
+    """
     if tag:
-        return get_weights(f"{arch}.{tag}")
+        return get_weights(f"{arch}.{tag}"), True
     published = [w for w in WEIGHTS.values() if w.arch == arch]
-    named = []
-    if checkpoint_path is not None and published:
+    if checkpoint_path is not None:
         # not the package's own "model.safetensors": every saved model is called that
         path = Path(checkpoint_path)
         named = [w for w in published if w.url.startswith("http") and w.url.rsplit("/", 1)[-1] == path.name]
-        if not named and len(published) > 1 and path.is_file():
+        if not named and any(w.sha256 for w in published) and path.is_file():
             digest = sha256_of(path)
             named = [w for w in published if w.sha256 and digest.startswith(w.sha256)]
-    return (*named, *published, None)[0]
+        if named:
+            return named[0], True
+    return (published[0] if published else None), False

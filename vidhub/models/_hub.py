@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import tempfile
@@ -9,19 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from .. import __version__
 from .._files import write_whole
 from ..errors import InputError, VidhubError, WeightsError
 from ..weights.files import one_line, read_state_dict, write_safetensors
-from ..weights.resolve import tell_licence
+from ..weights.resolve import offline, tell_licence
 from ..weights.types import Weights, read_config
 from ._checkpoint import load_state_dict
 from ._index import TASK_OF
 from ._registry import entry_point
 
 _CONFIG_FILE, _WEIGHTS_FILE = "config.json", "model.safetensors"
+# the Hub's names of tasks, where it has one
+_PIPELINES = {"recognition": "video-classification", "audio": "audio-classification"}
 # of the identifiers that the Hub takes, those that weights have come under
 _HUB_LICENCE = r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by-(nc-)?(sa-|nd-)?4\.0"
 
@@ -39,11 +43,12 @@ def save_checkpoint(model: nn.Module, folder: str | Path) -> None:
     _save(model, Path(folder), f"local-dir:{Path(folder).name}")
 
 
-def load_local(folder: str | Path, **kwargs: Any) -> nn.Module:
+def load_local(folder: str | Path, *, checkpoint_path: str | Path | None = None, **kwargs: Any) -> nn.Module:
     """The model that ``save_checkpoint`` wrote to ``folder``; ``create_model("local-dir:folder")`` calls this.
 
     Args:
         folder: holds ``config.json`` and ``model.safetensors``.
+        checkpoint_path: a file whose weights are loaded instead of the saved ones.
         kwargs: constructor arguments that replace the saved ones. A changed ``num_classes`` leaves the classifier new
             and the labels None, with a warning.
 
@@ -52,10 +57,10 @@ def load_local(folder: str | Path, **kwargs: Any) -> nn.Module:
         UnknownNameError, InputError: the saved architecture does not exist, or does not take these arguments.
     """
     folder = Path(folder).expanduser()
-    for name in (_CONFIG_FILE, _WEIGHTS_FILE):
+    for name in (_CONFIG_FILE, *(() if checkpoint_path else (_WEIGHTS_FILE,))):
         if not (folder / name).is_file():
             raise WeightsError(f"{str(folder)!r} is no saved model: it holds no {name}.")
-    return _load(folder / _CONFIG_FILE, folder / _WEIGHTS_FILE, kwargs)
+    return _load(folder / _CONFIG_FILE, Path(checkpoint_path or folder / _WEIGHTS_FILE), kwargs)
 
 
 def absolute_name(name: str) -> str:
@@ -64,15 +69,23 @@ def absolute_name(name: str) -> str:
     return f"{source}:{Path(folder).expanduser().resolve()}" if source == "local-dir" else name
 
 
-def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | None = None, **kwargs: Any) -> nn.Module:
+def load_from_hub(
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    checkpoint_path: str | Path | None = None,
+    **kwargs: Any,
+) -> nn.Module:
     """The model in the Hub's repository ``repo_id``; ``create_model("hf-hub:org/name")`` calls this.
 
-    Files come through ``huggingface_hub``, its cache, token and environment variables.
+    Files come through ``huggingface_hub``, its cache, token and environment variables; offline from its cache alone.
 
     Args:
         repo_id: ``"org/name"``.
         revision: branch, tag or commit.
         token: access token; None: the one of ``hf auth login``.
+        checkpoint_path: as for ``load_local``.
         kwargs: constructor arguments that replace the saved ones, as for ``load_local``.
 
     Raises:
@@ -80,9 +93,11 @@ def load_from_hub(repo_id: str, *, revision: str | None = None, token: str | Non
     """
     from huggingface_hub import hf_hub_download
 
+    def fetch(name: str) -> str:
+        return hf_hub_download(repo_id, name, revision=revision, token=token, local_files_only=bool(offline()))
+
     try:
-        names = (_CONFIG_FILE, _WEIGHTS_FILE)
-        config, weights = (hf_hub_download(repo_id, name, revision=revision, token=token) for name in names)
+        config, weights = fetch(_CONFIG_FILE), checkpoint_path or fetch(_WEIGHTS_FILE)
     except Exception as error:  # the client's errors have no common base: they differ with its HTTP library
         raise WeightsError(f"cannot get {repo_id!r} from the Hub ({one_line(error)}).") from error
     return _load(Path(config), Path(weights), kwargs)
@@ -115,11 +130,14 @@ def push_to_hub(
 
 
 def _save(model: nn.Module, folder: Path, address: str) -> None:
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
     for name in ("arch", "config", "data_config"):
         if not hasattr(model, name):
             raise InputError(f"only models of create_model can be saved: this {type(model).__name__} has no {name}.")
     if getattr(model, "optimized", False):
         raise InputError("what optimize made cannot be built again: save the network that it was made from.")
+    if getattr(model, "reparameterized", False):
+        raise InputError("a reparameterized network cannot be loaded again: save it before it is reparameterized.")
     labels = model.labels if model.labels and len(model.labels) == model.num_classes else None
     config = {
         "library": "vidhub",
@@ -143,7 +161,9 @@ def _save(model: nn.Module, folder: Path, address: str) -> None:
 
 
 def _model_card(model: nn.Module, address: str) -> str:
-    head = ["library_name: vidhub", "pipeline_tag: video-classification", "tags:", "- video-classification", "- vidhub"]
+    pipeline = _PIPELINES.get(TASK_OF[model.arch])
+    head = ["library_name: vidhub", *([f"pipeline_tag: {pipeline}"] if pipeline else [])]
+    head += ["tags:", *([f"- {pipeline}"] if pipeline else []), "- vidhub"]
     body = [
         f"# {address.split(':', 1)[1]}",
         f"`{model.arch}` with {model.num_classes} classes, for {model.data_config.summary}.",
@@ -163,28 +183,44 @@ def _model_card(model: nn.Module, address: str) -> str:
 
 
 def _load(config_file: Path, weights_file: Path, kwargs: dict[str, Any]) -> nn.Module:
-    from ._factory import create_model
+    from ._factory import create_model, fitted
 
     try:
         config = _tuples(json.loads(config_file.read_text(encoding="utf-8")))
         if config["library"] != "vidhub":
             raise ValueError(f"it is of {config['library']!r}")
         arch, num_classes, labels = config["arch"], config["num_classes"], config["labels"]
-        kwargs = {**config["kwargs"], **kwargs}
-        entry_point(arch)  # a name only: nothing that create_model would look for elsewhere
+        saved = dict(config["kwargs"])
+        _check_arguments(arch, saved)
         task, weights = TASK_OF[arch], config["weights"]
         data_config = read_config(task, config["data_config"])
         weights = weights and Weights(**{**weights, "data_config": read_config(task, weights["data_config"])})
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
         raise WeightsError(f"{str(config_file)!r} is not a configuration that vidhub can read: {what}.") from error
-    model = create_model(arch, **kwargs)
+    model = create_model(arch, **{**saved, **kwargs})
     changed = model.num_classes != num_classes
-    load_state_dict(model, read_state_dict(weights_file), new_classifier=changed)
-    model.labels, model.data_config, model.weights = None if changed else labels, data_config, weights
+    source = None
+    if kwargs and hasattr(model, "adapt_state_dict"):
+        with torch.device("meta"):
+            source = entry_point(arch)(**saved)
+    load_state_dict(model, read_state_dict(weights_file), new_classifier="num_classes" in kwargs, source=source)
+    model.labels, model.weights = None if changed else labels, weights
+    model.data_config = fitted(data_config, num_classes, model, kwargs) if kwargs else data_config
     if weights:
         tell_licence(weights)
     return model
+
+
+def _check_arguments(arch: str, arguments: dict[str, Any]) -> None:
+    """Only what builds a network: no name that ``create_model`` would look for elsewhere, and none of its files."""
+    from ._factory import create_model
+
+    entry_point(arch)
+    if foreign := arguments.keys() & inspect.signature(create_model).parameters.keys():
+        raise ValueError(f"{min(foreign)} is no argument of a network")
+    if arguments.keys() & {"trunk", "trunk_args"}:
+        _check_arguments(arguments.get("trunk", arch), dict(arguments.get("trunk_args") or {}))
 
 
 def _tuples(value: Any) -> Any:

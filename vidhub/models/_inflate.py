@@ -7,6 +7,7 @@ import re
 from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
+from ..weights.resolve import offline
 
 
 def load_image_weights(model: nn.Module, source: str) -> None:
@@ -32,14 +33,31 @@ def load_image_weights(model: nn.Module, source: str) -> None:
 
     if not timm.is_model(name.split(".")[0]):
         raise InputError(f"timm has no model {name!r}; timm.list_models('resnet*') lists them.")
+    source = {"pretrained_cfg_overlay": {"file": _cached(name, variable)}} if (variable := offline()) else {}
     try:
-        image_model = timm.create_model(name, pretrained=True, **({"in_chans": model.in_chans} if by_frame else {}))
+        image_model = timm.create_model(name, pretrained=True, in_chans=model.in_chans, **source)
     except Exception as error:  # timm lets the errors of whichever client it downloads with through
         raise WeightsError(f"timm could not give the weights of {name!r}: {error}") from error
     if by_frame:
         model.load_image_weights(image_model.state_dict())
     else:
         inflate_state_dict(model, image_model.state_dict())
+
+
+def _cached(name: str, variable: str) -> str:
+    """The file of timm's weights in the cache of the Hub's client, which timm itself would ask the Hub about."""
+    from huggingface_hub import try_to_load_from_cache
+    from timm.models import get_pretrained_cfg
+
+    published = get_pretrained_cfg(name)
+    found = None
+    if published and published.hf_hub_id:
+        repository, _, revision = published.hf_hub_id.partition("@")
+        file = published.hf_hub_filename or "model.safetensors"
+        found = try_to_load_from_cache(repository, file, revision=revision or None)
+    if not isinstance(found, str):
+        raise WeightsError(f"the network is switched off by {variable}, and timm's weights of {name!r} are not cached.")
+    return found
 
 
 def inflate_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:

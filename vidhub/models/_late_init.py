@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 _RANDOM = {init.uniform_, init.normal_, init.kaiming_uniform_, Tensor.uniform_, Tensor.normal_}
 _FILLS = _RANDOM | {init.constant_, Tensor.fill_, Tensor.zero_}
 _BLIND = {Tensor.dim, Tensor.size, Tensor.numel, Tensor.detach, Tensor.requires_grad_}  # do not look at the values
+_PLAIN = {Tensor, nn.Parameter}
 _LARGE = 2**20  # elements; smaller tensors are filled at once
 
 _open = threading.local()  # .modes: how many of these are open, one in another
@@ -75,6 +76,8 @@ class LateInit(TorchFunctionMode):
 
 def _is_large_and_whole(tensor: Tensor) -> bool:
     """Whether it is worth waiting, and no part of a larger tensor."""
+    if type(tensor) not in _PLAIN:  # fake tensors, which have no numbers, and others that hold theirs elsewhere
+        return False
     if tensor.numel() < _LARGE or tensor.device.type != "cpu" or tensor.layout != torch.strided:
         return False
     return tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()

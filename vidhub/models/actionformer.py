@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..weights.types import SegmentConfig
 from ._registry import register_model
+from .layers.attention import ChannelNorm
 from .layers.localizer import (
-    ChannelNorm,
     ConvLayers,
     MaskedConv,
     PointHead,
@@ -30,6 +30,7 @@ from .layers.localizer import (
     pyramid_points,
     zero_biases,
 )
+from .layers.recognizer import place_like
 
 RANGES = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10_000))
 _BLOCK = 64  # queries that share their keys in local attention
@@ -167,9 +168,9 @@ class ActionFormer(nn.Module):
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a new one."""
-        self.num_classes, old = num_classes, self.head.out
-        self.head.out = MaskedConv(old.in_channels, num_classes, old.kernel_size[0]).to(old.weight.device)
-        nn.init.constant_(self.head.out.bias, old.bias.detach().mean().item())
+        self.num_classes = num_classes
+        self.head.reset(num_classes)
+        place_like(self.head.out, self)
 
 
 @register_model

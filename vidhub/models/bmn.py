@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..weights.types import SegmentConfig
 from ._registry import register_model
 from .layers.localizer import check_features
 
@@ -115,7 +114,6 @@ class BMN(nn.Module):
         hidden_dims: channels of the convolutions over time, over the samples, and over the map of segments.
     """
 
-    default_data_config = SegmentConfig()
     num_classes = 0
 
     def __init__(

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..weights.types import SegmentConfig
 from ._registry import register_model
 from .layers.localizer import check_features
 
@@ -29,7 +28,6 @@ class TEM(nn.Module):
         num_steps: T, into which a video of any length is divided; None: as many as it has features.
     """
 
-    default_data_config = SegmentConfig(soft_nms_alpha=0.75, soft_nms_low=0.65, boundary_ratio=0.1)
     num_classes = 0
 
     def __init__(self, feature_dim: int = 400, *, hidden_dim: int = 512, num_steps: int | None = None):
@@ -48,7 +46,6 @@ class TEM(nn.Module):
 class PEM(nn.Module):
     """Proposal evaluation: descriptions (N, 32) -> how well each proposal fits an action, (N, 1)."""
 
-    default_data_config = SegmentConfig(feature_dim=32, num_steps=0, soft_nms_alpha=0.75, soft_nms_low=0.65)
     num_classes = num_steps = 0
 
     def __init__(self, feature_dim: int = 32, *, hidden_dim: int = 256):

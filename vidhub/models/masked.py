@@ -25,7 +25,7 @@ class VideoMAE(nn.Module):
     """A masked autoencoder: the encoder sees only the tokens that are shown, a small decoder predicts the others.
 
     Args:
-        encoder: without a class token.
+        encoder: without a class token. Its classifier is removed.
         decoder_dim: channels of the decoder's tokens.
         decoder_depth: blocks of the decoder.
     """
@@ -79,7 +79,7 @@ class MaskFeat(nn.Module):
     """Any network with a ``patch_embed``, its hidden patches replaced by a learned token, predicts their gradients.
 
     Args:
-        encoder: its last feature map is used.
+        encoder: its last feature map is used; its classifier is removed.
         bins: orientations of a histogram.
         cell: side of the square of pixels of a histogram; the encoder's reduction must be a multiple.
     """

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
+from ..errors import check_choice
 from ._registry import register_model
 from .layers.attention import drop_path_rates, init_transformer, layer_norm
 from .layers.pos_embed import Grid, grid_of, resize_positions
@@ -211,6 +212,7 @@ class MViT(TokenRecognizer):
         drop_path_rate: float = 0.2,
     ):
         super().__init__()
+        check_choice("version", version, (1, 2))
         self.num_classes, self.in_chans = num_classes, in_chans
         size = (num_frames, img_size, img_size)
         self.grid = grid = tuple(max(n // stride, 1) for n, stride in zip(size, patch_stride, strict=True))
@@ -271,7 +273,7 @@ class MViT(TokenRecognizer):
     def grid_after(self, block: MultiscaleBlock, grid: Grid) -> Grid:
         return pooled(grid, block.stride)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: MViT | None = None) -> dict[str, Tensor]:
         """``state`` with its positions, absolute and relative, resized to this network's frames and size."""
         state, own = dict(state), self.state_dict()
         for key, value in state.items():

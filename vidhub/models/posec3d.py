@@ -18,17 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..weights.skeletons import LayoutLike, find_layout
-from ..weights.types import SkeletonConfig
+from ..weights.tables.skeleton import HEATMAPS
 from ._registry import register_model
 from .layers.conv3d import Bottleneck, Stem, conv, residual_stage
 from .layers.recognizer import ClassifierHead, Recognizer, init_convs
 from .x3d import Block as X3DBlock
 from .x3d import ConvPool
 from .x3d import Stem as X3DStem
-
-HEATMAPS = SkeletonConfig(
-    kind="keypoint", layout="coco", num_frames=48, num_persons=10, normalize="none", size=64, views=(10, 2)
-)
 
 
 class PoseSlowOnly(Recognizer):

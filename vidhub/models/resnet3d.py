@@ -16,6 +16,8 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError, check_choice
+from ..weights.types import DataConfig
 from ._registry import register_model
 from .layers.conv3d import (
     BasicBlock,
@@ -89,7 +91,10 @@ class ResNet3D(Recognizer):
     ):
         super().__init__()
         self.num_classes, self.in_chans = num_classes, in_chans
+        check_choice("depth", depth, LAYERS)
         block = BasicBlock if depth < 50 else Bottleneck
+        if block is BasicBlock and (any(inflate) or any(non_local)):
+            raise InputError(f"inflate and non_local are for bottlenecks: of depth 50 or more, not {depth}.")
         conv3 = (conv3,) * 4 if callable(conv3) else conv3
         conv3 = [
             make if dilation == 1 else dilated_1x3x3(dilation) for make, dilation in zip(conv3, dilations, strict=True)
@@ -100,7 +105,7 @@ class ResNet3D(Recognizer):
             stem = conv(in_chans, 64, stem_kernel, (stem_stride_t, 2))
         self.stem = Stem(stem, 64, stem_pool, stem_pool_stride_t, stem_pool_padding, eps)
         time, space = stem_stride_t * stem_pool_stride_t, 4 if stem_pool else 2
-        self.min_frames = time * 2 if pool_time else 1
+        self.min_frames = time + 1 if pool_time else 1  # of which two remain to be pooled
         self.feature_info = [{"module": "stem", "num_chs": 64, "reduction": (time, space)}]
         channels, in_channels = 64, 64
         for i, blocks in enumerate(LAYERS[depth]):
@@ -149,7 +154,9 @@ def c2d_r50(**kwargs) -> ResNet3D:
 @register_model
 def c2d_r101(**kwargs) -> ResNet3D:
     """C2D-R101: (B, 3, 8, 224, 224) -> (B, num_classes)."""
-    return ResNet3D(**{"depth": 101, "pool_time": True, **kwargs})
+    model = ResNet3D(**{"depth": 101, "pool_time": True, **kwargs})
+    model.default_data_config = DataConfig(num_frames=8, stride=8)
+    return model
 
 
 @register_model
@@ -234,10 +241,9 @@ def slowonly_r101(**kwargs) -> ResNet3D:
 
 def _csn(**kwargs) -> ResNet3D:
     eps = kwargs.get("eps", 1e-3)
-    if kwargs.pop("interaction", "reduced") == "preserved":
-        conv3 = partial(conv_pointwise_depthwise, eps=eps)
-    else:
-        conv3 = conv_depthwise
+    interaction = kwargs.pop("interaction", "reduced")
+    check_choice("interaction", interaction, ("reduced", "preserved"))
+    conv3 = partial(conv_pointwise_depthwise, eps=eps) if interaction == "preserved" else conv_depthwise
     return ResNet3D(
         **{"stem_kernel": (3, 7, 7), "temporal_strides": (1, 2, 2, 2), "conv3": conv3, "eps": eps, **kwargs}
     )

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..weights.types import DataConfig, DetectionConfig
 from ._registry import register_model
-from .layers.recognizer import ClassifierHead, Recognizer
+from .layers.recognizer import ClassifierHead, Recognizer, place_like
 from .resnet3d import SLOWONLY_NON_LOCAL, ResNet3D
 from .slowfast import SlowFast
 from .vit3d import ViT3D
@@ -63,8 +63,7 @@ class RoIDetector(nn.Module):
         aligned: bool = True,
     ):
         super().__init__()
-        if time_pool not in ("mean", "max"):
-            raise InputError(f"time_pool must be mean or max, not {time_pool!r}.")
+        check_choice("time_pool", time_pool, ("mean", "max"))
         self.num_classes, self.in_chans, self.min_frames = num_classes, trunk.in_chans, trunk.min_frames
         self.trunk, self.time_pool, self.context = trunk, time_pool, context
         self.roi_size, self.aligned = roi_size, aligned
@@ -130,18 +129,20 @@ class RoIDetector(nn.Module):
         """Replace the classifier by a new one; 0 removes it, so that ``forward`` gives the boxes' features."""
         self.num_classes = num_classes
         self.head.reset(num_classes)
+        place_like(self.head.fc, self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the trunk's stages in the backward pass instead of keeping their activations."""
         self.trunk.set_grad_checkpointing(enable)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: RoIDetector | None = None) -> dict[str, Tensor]:
         """``state`` with the trunk's position embeddings, where it has some, resized to its own."""
         if not hasattr(self.trunk, "adapt_state_dict"):
             return state
         inner = {key[6:]: value for key, value in state.items() if key.startswith("trunk.")}
         rest = {key: value for key, value in state.items() if not key.startswith("trunk.")}
-        return {**{f"trunk.{key}": value for key, value in self.trunk.adapt_state_dict(inner).items()}, **rest}
+        inner = self.trunk.adapt_state_dict(inner, source and source.trunk)
+        return {**{f"trunk.{key}": value for key, value in inner.items()}, **rest}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Parameter groups by depth, as timm's layer decay takes them."""

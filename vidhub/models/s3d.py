@@ -7,12 +7,13 @@ Published by torchvision on Kinetics-400: 68.4 % top-1 on one clip of 128 frames
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.conv3d import conv
+from .layers.conv3d import conv_bn_relu
 from .layers.recognizer import ClassifierHead, Recognizer
 
 # widths of the branches: 1x1; 1x1 -> 3x3; 1x1 -> 3x3; pooling -> 1x1
@@ -26,20 +27,14 @@ LAYER3 = (
 )
 LAYER4 = ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128))
 
-
-def conv_bn_relu(in_channels: int, out_channels: int, kernel=(1, 1, 1), stride=(1, 1)) -> nn.Sequential:
-    return nn.Sequential(
-        conv(in_channels, out_channels, kernel, stride),
-        nn.BatchNorm3d(out_channels, eps=1e-3, momentum=1e-3),
-        nn.ReLU(inplace=True),
-    )
+conv_norm = partial(conv_bn_relu, eps=1e-3, momentum=1e-3)
 
 
 def separable(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """A spatial convolution, then a temporal one, each with batch norm and ReLU."""
     return nn.Sequential(
-        conv_bn_relu(in_channels, out_channels, (1, kernel, kernel), (1, stride)),
-        conv_bn_relu(out_channels, out_channels, (kernel, 1, 1), (stride, 1)),
+        conv_norm(in_channels, out_channels, (1, kernel, kernel), (1, stride)),
+        conv_norm(out_channels, out_channels, (kernel, 1, 1), (stride, 1)),
     )
 
 
@@ -48,10 +43,10 @@ class Inception(nn.Module):
         super().__init__()
         a, b_in, b, c_in, c, d = widths
         self.out_channels = a + b + c + d
-        self.branch0 = conv_bn_relu(in_channels, a)
-        self.branch1 = nn.Sequential(conv_bn_relu(in_channels, b_in), separable(b_in, b))
-        self.branch2 = nn.Sequential(conv_bn_relu(in_channels, c_in), separable(c_in, c))
-        self.branch3 = nn.Sequential(nn.MaxPool3d(3, 1, 1), conv_bn_relu(in_channels, d))
+        self.branch0 = conv_norm(in_channels, a)
+        self.branch1 = nn.Sequential(conv_norm(in_channels, b_in), separable(b_in, b))
+        self.branch2 = nn.Sequential(conv_norm(in_channels, c_in), separable(c_in, c))
+        self.branch3 = nn.Sequential(nn.MaxPool3d(3, 1, 1), conv_norm(in_channels, d))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat((self.branch0(x), self.branch1(x), self.branch2(x), self.branch3(x)), 1)
@@ -76,7 +71,7 @@ class S3D(Recognizer):
         self.layer1 = nn.Sequential(
             OrderedDict(
                 pool=nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-                conv=conv_bn_relu(64, 64),
+                conv=conv_norm(64, 64),
                 separable=separable(64, 192),
             )
         )

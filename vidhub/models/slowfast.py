@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError, check_choice
 from ._registry import register_model
 from .layers.conv3d import Bottleneck, Stem, conv, conv_1x3x3, dilated_1x3x3, residual_stage
 from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
@@ -65,11 +66,15 @@ class SplitStem(Pathways):
         """Which of the clip's frames the slow pathway sees.
 
         stride: 0, a, 2a ...; linspace: spread from the first frame to the last, rounded down.
+
+        Raises:
+            InputError: for linspace, which has no frame for what is left over of a clip.
         """
-        count = max(num_frames // self.alpha, 1)
         if self.sampling == "stride":
-            return [i * self.alpha for i in range(count)]
-        return torch.linspace(0, num_frames - 1, count, device="cpu").long().tolist()
+            return list(range(0, num_frames, self.alpha))  # as many as the lateral convolutions give
+        if num_frames % self.alpha:
+            raise InputError(f"this network takes clips of a multiple of {self.alpha} frames, got {num_frames}.")
+        return torch.linspace(0, num_frames - 1, num_frames // self.alpha, device="cpu").long().tolist()
 
 
 class PairHead(ClassifierHead):
@@ -119,6 +124,9 @@ class SlowFast(Recognizer):
         last_dilation: int = 1,
     ):
         super().__init__()
+        check_choice("slow_sampling", slow_sampling, ("stride", "linspace"))
+        for depth in depths:
+            check_choice("depth", depth, LAYERS)
         self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, alpha
         self.stages = ("stem", "layer1", "layer2", "layer3", "layer4")
         width, thin = 64, 64 // beta

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..weights.types import DataConfig
 from ._registry import register_model
 from .layers.frames import fill_backbone, fold_frames, image_backbone
+from .layers.recognizer import place_like
 
 Levels = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # how many parts, at every level of each stage
 
@@ -135,8 +135,6 @@ class SSN(nn.Module):
             they are those of whichever proposals the network is measured on.
     """
 
-    default_data_config = DataConfig(num_frames=9, stride=6)
-
     def __init__(
         self,
         num_classes: int = 20,
@@ -186,7 +184,7 @@ class SSN(nn.Module):
         """Replace the three classifiers by new ones."""
         self.num_classes = num_classes
         old = self.head
-        self.head = SSNHead(old.in_features, num_classes, old.levels, old.segments).to(old.activity.weight.device)
+        self.head = place_like(SSNHead(old.in_features, num_classes, old.levels, old.segments), self)
 
 
 @register_model

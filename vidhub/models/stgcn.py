@@ -8,15 +8,18 @@ Published on NTU RGB+D 60 (cross-subject, joints in 3D): ST-GCN 88.1, ST-GCN++ 8
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import check_choice
 from ..weights.skeletons import LayoutLike
 from ._registry import register_model
-from .layers.graph import GraphNetwork, TemporalConv, Zero, adjacency, conv_norm
+from .layers.graph import GraphNetwork, Strategy, TemporalConv, Zero, adjacency, conv_norm
+
+Learned = Literal["importance", "start"]
 
 
 class GraphConv(nn.Module):
@@ -28,8 +31,9 @@ class GraphConv(nn.Module):
         residual: add a shortcut before the activation.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, A: Tensor, learned: str, residual: bool):
+    def __init__(self, in_channels: int, out_channels: int, A: Tensor, learned: Learned, residual: bool):
         super().__init__()
+        check_choice("learned", learned, get_args(Learned))
         self.importance = nn.Parameter(torch.ones_like(A)) if learned == "importance" else None
         if learned == "importance":
             self.register_buffer("A", A.clone())
@@ -99,8 +103,8 @@ class STGCN(GraphNetwork):
         layout: LayoutLike = "nturgb+d",
         depths: Sequence[int] = (4, 3, 3),
         width: int = 64,
-        strategy: Literal["spatial", "distance_spatial", "binary"] = "distance_spatial",
-        learned: Literal["importance", "start"] = "importance",
+        strategy: Strategy = "distance_spatial",
+        learned: Learned = "importance",
         residual: bool = False,
         multi_scale: bool = False,
         drop: float = 0.0,

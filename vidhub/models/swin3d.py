@@ -16,7 +16,7 @@ from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
 from ._registry import register_model
-from .layers.attention import drop_path_rates, init_transformer
+from .layers.attention import ChannelNorm, drop_path_rates, init_transformer
 from .layers.pos_embed import Grid, grid_of, resize_positions
 from .layers.recognizer import ClassifierHead, Recognizer
 
@@ -151,13 +151,6 @@ class SwinStage(nn.Module):
         return self.blocks(self.merge(x.movedim(1, -1))).movedim(-1, 1)
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm of the channels at every place: (B, C, T, H, W) -> the same."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
-
-
 class PatchEmbed(nn.Module):
     """Patches of a clip as normalised tokens: (B, C, T, H, W) -> (B, dim, t, h, w); what is left over is padded."""
 
@@ -227,17 +220,19 @@ class VideoSwin(Recognizer):
         self.head = NormHead(width, num_classes, dropout)
         init_transformer(self)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: VideoSwin | None = None) -> dict[str, Tensor]:
         """``state`` with its tables of relative positions resized to this network's window.
 
-        Of a table of another length the spatial extent is this network's, or else the temporal one is.
+        Of a table of another length the window is that of ``source``, the network that the state is of. Where that is
+        not known, the spatial extent is this network's, or else the temporal one is.
         """
         state, new = dict(state), tuple(2 * n - 1 for n in self.window)
         for key in state:
             if key.endswith(".bias_table") and len(state[key]) != math.prod(new):
                 table = state[key][None]
                 times = max(table.shape[1] // (new[1] * new[2]), 1), new[0]
-                state[key] = resize_positions(table, grid_of(table, times), new)[0]
+                old = grid_of(table, times) if source is None else tuple(2 * n - 1 for n in source.window)
+                state[key] = resize_positions(table, old, new)[0]
         return state
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ._registry import register_model
 from .layers.frames import FrameModel, insert_before
 
@@ -71,7 +72,10 @@ class TANet(FrameModel):
     ):
         super().__init__(num_classes, in_chans, dropout, backbone=backbone, drop_frames=True)
         self.fixed_frames = num_frames
-        for block in [m for m in self.backbone.modules() if isinstance(m, Bottleneck)]:
+        blocks = [m for m in self.backbone.modules() if isinstance(m, Bottleneck)]
+        if not blocks:
+            raise InputError(f"TANet's modules go into ResNets of bottlenecks, and {backbone!r} is none.")
+        for block in blocks:
             insert_before(block, "conv2", AdaptiveTime(block.conv2.in_channels, num_frames))
 
 

@@ -13,7 +13,7 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import check_choice
 from ._registry import register_model
 from .layers.attention import Attention, Block, drop_path_rates, init_transformer, layer_norm, mlp
 from .layers.frames import fold_frames
@@ -86,8 +86,7 @@ class TimeSformer(TokenRecognizer):
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        if attention not in ("divided", "joint", "space"):
-            raise InputError(f"attention must be divided, joint or space, not {attention!r}.")
+        check_choice("attention", attention, ("divided", "joint", "space"))
         self.num_classes, self.in_chans, self.attention = num_classes, in_chans, attention
         self.grid = (num_frames, img_size // patch_size, img_size // patch_size)
         self.patch_embed = nn.Conv2d(in_chans, dim, patch_size, patch_size)
@@ -124,7 +123,7 @@ class TimeSformer(TokenRecognizer):
             x = x.unflatten(0, (-1, grid[0])).mean(1)
         return self.norm(x)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: TimeSformer | None = None) -> dict[str, Tensor]:
         """``state`` with its position embeddings resized to this network's frames and size."""
         state = dict(state)
         if "pos_embed" in state:

@@ -9,31 +9,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ._registry import register_model
-from .layers.recognizer import ClassifierHead, Recognizer, init_convs
+from .layers.conv3d import conv_bn_relu
+from .layers.recognizer import ClassifierHead, Recognizer, init_convs, place_like
 from .resnet3d import slowonly_r50
 from .tsm import TSM
 
 _GROUPS = 32  # of the convolutions that change the width within a level
-
-
-def conv_bn_relu(in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Module:
-    """Spatial convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv3d(
-            in_channels,
-            out_channels,
-            (1, kernel, kernel),
-            (1, stride, stride),
-            (0, kernel // 2, kernel // 2),
-            groups=groups,
-            bias=False,
-        ),
-        nn.BatchNorm3d(out_channels),
-        nn.ReLU(inplace=True),
-    )
 
 
 def conv_time(in_channels: int, out_channels: int, groups: int = 1) -> nn.Module:
@@ -62,7 +45,7 @@ class Pyramid(nn.Module):
     def __init__(self, channels: int, rate: int = 8):
         super().__init__()
         wide = 2 * channels
-        self.space = conv_bn_relu(channels, wide, kernel=3, stride=2)
+        self.space = conv_bn_relu(channels, wide, (1, 3, 3), (1, 2))
         self.time = nn.ModuleList(conv_time(wide, channels, _GROUPS) for _ in range(2))
         self.pool = nn.MaxPool3d((rate, 1, 1), ceil_mode=True)
         self.up = conv_time(channels, channels)
@@ -83,7 +66,7 @@ class AuxiliaryHead(ClassifierHead):
 
     def __init__(self, channels: int, num_classes: int):
         super().__init__(2 * channels, num_classes)
-        self.conv = conv_bn_relu(channels, 2 * channels, kernel=3, stride=2)
+        self.conv = conv_bn_relu(channels, 2 * channels, (1, 3, 3), (1, 2))
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         return super().forward(self.conv(x), pre_logits)
@@ -97,6 +80,7 @@ class TPN(Recognizer):
 
     auxiliary_weight = 0.5
     training_only = ("auxiliary.",)
+    class_dependent = ("head.fc.", "auxiliary.fc.")  # beginnings of the names of weights
 
     def __init__(self, trunk: Recognizer, num_classes: int, dropout: float):
         super().__init__()
@@ -123,16 +107,21 @@ class TPN(Recognizer):
     def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
         self._check_input(x)
         _, maps = self.trunk.forward_intermediates(x)
-        low, high = maps[-2:]
-        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-            maps.append(checkpoint(self.neck, low, high, use_reentrant=False))
-        else:
-            maps.append(self.neck(low, high))
+        if "neck" in self.stages:  # and was not dropped
+            maps.append(self.run_block(self.neck, *maps[-2:]))
         return maps[-1], [maps[i] for i in self.stage_indices(indices)]
+
+    def _drop_stages_from(self, position: int) -> None:
+        del self.auxiliary
+        if position < len(self.stages):
+            del self.neck
+            self.trunk.prune_intermediate_layers(list(range(position)))
+        self.stages = self.stages[:position]
 
     def reset_classifier(self, num_classes: int) -> None:
         super().reset_classifier(num_classes)
         self.auxiliary.reset(num_classes)
+        place_like(self.auxiliary.fc, self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         super().set_grad_checkpointing(enable)

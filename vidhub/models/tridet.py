@@ -19,8 +19,8 @@ from ..errors import InputError
 from ..weights.types import SegmentConfig
 from ._registry import register_model
 from .actionformer import RANGES
+from .layers.attention import ChannelNorm
 from .layers.localizer import (
-    ChannelNorm,
     ConvLayers,
     PointHead,
     PointOutput,
@@ -30,6 +30,7 @@ from .layers.localizer import (
     pyramid_points,
     zero_biases,
 )
+from .layers.recognizer import place_like
 
 _GROUPS = 16  # of the group norms
 
@@ -206,8 +207,8 @@ class TriDet(nn.Module):
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace what has an output a class by new ones."""
-        self.num_classes, old = num_classes, self.classifier["classes"].out.weight
-        self.classifier = self._classifier(old.shape[1]).to(old.device)
+        self.num_classes = num_classes
+        self.classifier = place_like(self._classifier(self.classifier["classes"].out.in_channels), self)
 
 
 @register_model

@@ -54,6 +54,7 @@ class RelationHead(nn.Module):
         super().__init__()
         self.hidden, self.num_frames = hidden, num_frames
         lengths = range(num_frames, 1, -1) if multi_scale else (num_frames,)
+        self.in_features = hidden * len(lengths)
         self.relations = [list(combinations(range(num_frames), length)) for length in lengths]
         self.dropout = nn.Dropout(dropout)
         self.reduce = nn.Linear(in_features, hidden)

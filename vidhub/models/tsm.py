@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 
+from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
 from ..errors import InputError
@@ -49,9 +50,11 @@ class TSM(FrameModel):
     Args:
         num_frames: of a clip. The weights do not depend on it.
         shift_div: the share of channels that moves in each direction is one in this many.
-        shift_frames: runs of so many frames share nothing with one another; None: the whole clip is one run.
+        shift_frames: runs of so many frames share nothing with one another; None: the whole clip is one run. A clip is
+            a whole number of runs.
         bidirectional: False: a frame sees only those before it, as in ``StreamingTSM``.
-        non_local: non-local blocks of this kind in the second and third stage of a ResNet, after every second block.
+        non_local: non-local blocks of this kind in the second and third stage of a ResNet with bottlenecks, after every
+            second block.
     """
 
     def __init__(
@@ -67,11 +70,20 @@ class TSM(FrameModel):
         bidirectional: bool = True,
         non_local: Mode | None = None,
     ):
+        if num_frames % (shift_frames or num_frames):
+            raise InputError(
+                f"num_frames must be a multiple of shift_frames={shift_frames}, not {num_frames}: pass another "
+                "shift_frames, or None to shift through the whole clip."
+            )
         super().__init__(num_classes, in_chans, dropout, backbone=backbone, drop_frames=True)
-        self.fixed_frames = num_frames
+        self.fixed_frames, self.shift_frames = num_frames, shift_frames
         for module, name in residual_branches(self.backbone):
             insert_before(module, name, TemporalShift(shift_frames or num_frames, shift_div, bidirectional))
         if non_local:
+            if not isinstance(getattr(self.backbone, "layer2", [None])[0], Bottleneck):
+                raise InputError(
+                    f"non-local blocks go into ResNets of bottlenecks, and {backbone!r} is none: leave non_local out."
+                )
             for stage in (self.backbone.layer2, self.backbone.layer3):
                 for i in range(0, len(stage), 2):
                     attention = FrameNonLocal(stage[i].conv3.out_channels, num_frames, non_local)
@@ -100,7 +112,8 @@ class StreamingTSM(nn.Module):
 
     ``streaming(frame)`` with (B, C, H, W) gives the logits (B, num_classes) of that frame; every shift remembers what
     the next frame needs. Over a clip their mean is what the network gives with ``bidirectional=False``. ``reset``
-    forgets the stream. The model given is copied.
+    forgets the stream; networks whose runs are shorter than a clip (``shift_frames``) do so after each run. The model
+    given is copied.
 
     Raises:
         InputError: not a TSM network, or one with non-local blocks, which need all frames at once.
@@ -112,15 +125,20 @@ class StreamingTSM(nn.Module):
             raise InputError("only TSM networks without non-local blocks take a stream frame by frame.")
         self.model = copy.deepcopy(model).eval()
         self.model.fixed_frames = 1
+        self.seen = 0  # frames since the last reset
         for parent in list(self.model.modules()):
             for name, module in parent.named_children():
                 if isinstance(module, TemporalShift):
                     setattr(parent, name, CachedShift(module.div))
 
     def forward(self, frame: Tensor) -> Tensor:
+        if self.seen == self.model.shift_frames:
+            self.reset()
+        self.seen += 1
         return self.model(frame.unsqueeze(2))
 
     def reset(self) -> None:
+        self.seen = 0
         for module in self.modules():
             if isinstance(module, CachedShift):
                 module.last = None

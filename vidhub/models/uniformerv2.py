@@ -124,11 +124,15 @@ class UniFormerV2(TokenRecognizer):
         """Clips (B, C, T, H, W) -> the last block's map (B, D, t, h, w); the query has none."""
         return self.forward_intermediates(x, indices=1)[1][0]
 
+    def _drop_stages_from(self, position: int) -> None:
+        super()._drop_stages_from(position)
+        self.gathers = nn.ModuleList()  # feature maps do not look at the query
+
     def to_map(self, x: Tensor, grid: Grid) -> Tensor:
         """Tokens (B, t, 1 + h*w, C) -> (B, C, t, h, w)."""
         return x[:, :, 1:].unflatten(2, grid[1:]).permute(0, 4, 1, 2, 3)
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: UniFormerV2 | None = None) -> dict[str, Tensor]:
         """``state`` with its position embeddings resized to this network's size."""
         if "pos_embed" not in state:
             return state

@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import check_choice
 from ._registry import register_model
-from .layers.attention import Block, Gelu, drop_path_rates, init_transformer, layer_norm
+from .layers.attention import Bias, Block, Gelu, drop_path_rates, init_transformer, layer_norm
 from .layers.pos_embed import Grid, grid_of, resize_positions, sinusoid_table
 from .layers.tokens import TokenHead, TokenRecognizer
 
@@ -55,13 +55,13 @@ class ViT3D(TokenRecognizer):
         positions: Literal["sinusoid", "learned"] = "sinusoid",
         class_token: bool = False,
         pool: Literal["mean", "first"] = "mean",
-        bias: Literal["qkv", "qv"] = "qv",
+        bias: Bias = "qv",
         gelu: Gelu = "exact",
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        if positions not in ("sinusoid", "learned"):
-            raise InputError(f"positions must be sinusoid or learned, not {positions!r}.")
+        check_choice("positions", positions, ("sinusoid", "learned"))
+        check_choice("pool", pool, ("mean", "first"))
         self.num_classes, self.in_chans, self.min_frames = num_classes, in_chans, tubelet_size
         self.num_front = int(class_token)
         self.grid = (num_frames // tubelet_size, img_size // patch_size, img_size // patch_size)
@@ -89,11 +89,12 @@ class ViT3D(TokenRecognizer):
             x = torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), 1)
         return x + resize_positions(self.pos_embed, self.grid, grid), grid
 
-    def adapt_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def adapt_state_dict(self, state: dict[str, Tensor], source: ViT3D | None = None) -> dict[str, Tensor]:
         """``state`` with its position embeddings resized to this network's frames and size.
 
         Sinusoids are resized too: with those computed for another grid, the trained blocks would take a token's number
-        for another place. Published checkpoints leave them out; they are those of 16 frames of 224 pixels.
+        for another place. Published checkpoints leave them out; they are those of 16 frames of 224 pixels. ``source``
+        is the network that the state is of, where it is known.
         """
         time, height, width = self.grid
         side = 224 // self.patch_embed.kernel_size[1]  # of what is published
@@ -103,6 +104,8 @@ class ViT3D(TokenRecognizer):
         if table is None or table.shape == self.pos_embed.shape:
             return state if table is None else {**state, "pos_embed": table}
         length = table.shape[1] - self.num_front
+        if source is not None and length == math.prod(source.grid):
+            return {**state, "pos_embed": resize_positions(table, source.grid, self.grid)}
         # a length fits several grids: one of the published side, or that differs from ours in space or in time alone
         times = [length / side**2, time, length / (height * width), 8, 16]
         old = grid_of(table, [int(t) for t in times if t >= 1 and t == int(t)], self.num_front)

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from ._registry import register_model
 from .layers.recognizer import ClassifierHead, Recognizer, Window, average_windows, init_convs
 
-__all__ = ["X3D", "x3d_l", "x3d_m", "x3d_s", "x3d_xs"]
-
 
 def round_width(width: float, divisor: int = 8) -> int:
     """The multiple of ``divisor`` nearest to ``width``, never under 90 % of it."""

@@ -25,7 +25,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors in a checkpoint file, on the CPU, whatever its suffix.
 
     Reads safetensors, and ``torch.save`` files of any age with ``weights_only=True``. Descends into "state_dict",
-    "model_state", "model" and "module", drops the prefix "module." and everything that is not a tensor.
+    "model_state", "model" and "module", drops "_orig_mod." (of ``torch.compile``) and the prefix "module." of keys, and
+    everything that is not a tensor.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -161,7 +162,7 @@ def _tensors(content: object) -> dict[str, Tensor]:
             content = next((inner for inner in wrapped if isinstance(inner, dict)), content)
     items = content.items() if isinstance(content, dict) else ()
     return {
-        key.removeprefix("module."): value.detach()
+        key.replace("_orig_mod.", "").removeprefix("module."): value.detach()
         for key, value in items
         if isinstance(key, str) and isinstance(value, Tensor)
     }

@@ -248,10 +248,15 @@ def _read_cached(path: Path, expected: str) -> dict[str, Tensor] | None:
         return None
 
 
+def offline() -> str | None:
+    """The environment variable that switches the network off, if one does."""
+    variables = ("VIDHUB_OFFLINE", "HF_HUB_OFFLINE")
+    return next((v for v in variables if os.environ.get(v, "").lower() in ("1", "true", "yes", "on")), None)
+
+
 def _refuse_offline() -> None:
-    for variable in ("VIDHUB_OFFLINE", "HF_HUB_OFFLINE"):
-        if os.environ.get(variable, "").lower() in ("1", "true", "yes", "on"):
-            raise WeightsError(f"the network is switched off by {variable}")
+    if variable := offline():
+        raise WeightsError(f"the network is switched off by {variable}")
 
 
 def _hub_address(address: str) -> tuple[str, str, str | None]:

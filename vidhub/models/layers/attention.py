@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from timm.layers import DropPath, Mlp, QuickGELU
 from torch import Tensor, nn
 
+from ...errors import check_choice
 from .pos_embed import Grid
 
+Bias = Literal["qkv", "qv"]
 Gelu = Literal["exact", "tanh", "quick"]
 Rotation = Callable[[Tensor, Grid], Tensor]  # turns queries and keys (B, heads, N, channels) by their positions
 
@@ -24,8 +26,9 @@ class Attention(nn.Module):
     ``rotate``: turns queries and keys by where they are in the grid.
     """
 
-    def __init__(self, dim: int, num_heads: int, bias: Literal["qkv", "qv"] = "qkv", rotate: Rotation | None = None):
+    def __init__(self, dim: int, num_heads: int, bias: Bias = "qkv", rotate: Rotation | None = None):
         super().__init__()
+        check_choice("bias", bias, get_args(Bias))
         self.num_heads, self.rotate = num_heads, rotate
         self.qkv = nn.Linear(dim, 3 * dim, bias=bias == "qkv")
         if bias == "qv":
@@ -53,7 +56,7 @@ class Block(nn.Module):
         dim: int,
         num_heads: int,
         mlp_ratio: float = 4.0,
-        bias: Literal["qkv", "qv"] = "qkv",
+        bias: Bias = "qkv",
         drop_path: float = 0.0,
         gelu: Gelu = "exact",
         rotate: Rotation | None = None,
@@ -104,6 +107,13 @@ class CrossBlock(nn.Module):
         return query + self.mlp(self.norm2(query))
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm of the channels at every place: (B, C, ...) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 def layer_norm(dim: int, eps: float = 1e-6) -> nn.LayerNorm:
     """With the epsilon that most vision transformers are trained with."""
     return nn.LayerNorm(dim, eps=eps)
@@ -111,6 +121,7 @@ def layer_norm(dim: int, eps: float = 1e-6) -> nn.LayerNorm:
 
 def mlp(dim: int, ratio: float = 4.0, gelu: Gelu = "exact", dropout: float = 0.0) -> Mlp:
     """Two linear layers with a GELU between: as it is, in its tanh approximation, or ``x * sigmoid(1.702 x)``."""
+    check_choice("gelu", gelu, get_args(Gelu))
     activation = {"exact": nn.GELU, "tanh": partial(nn.GELU, "tanh"), "quick": QuickGELU}[gelu]
     return Mlp(dim, round(dim * ratio), act_layer=activation, drop=(dropout, 0.0))
 

@@ -20,6 +20,22 @@ def conv(in_channels: int, out_channels: int, kernel: Sequence[int], stride: Seq
     return nn.Conv3d(in_channels, out_channels, tuple(kernel), (t, s, s), padding, groups=groups, bias=False)
 
 
+def conv_bn_relu(
+    in_channels: int,
+    out_channels: int,
+    kernel: Sequence[int] = (1, 1, 1),
+    stride: Sequence[int] = (1, 1),
+    groups: int = 1,
+    **norm: float,
+) -> nn.Sequential:
+    """``conv``, batch norm with the arguments ``norm``, ReLU."""
+    return nn.Sequential(
+        conv(in_channels, out_channels, kernel, stride, groups),
+        nn.BatchNorm3d(out_channels, **norm),
+        nn.ReLU(inplace=True),
+    )
+
+
 def conv_1x3x3(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Module:
     return conv(in_channels, out_channels, (1, 3, 3), stride)
 

@@ -88,6 +88,10 @@ class FrameModel(Recognizer):
         )
         return self._to_clips(last, x.shape[0]), [unfold_frames(m, x.shape[0]) for m in maps]
 
+    def _drop_stages_from(self, position: int) -> None:
+        self.backbone.prune_intermediate_layers(list(range(position)), prune_norm=True)
+        self.stages = self.stages[:position]
+
     def _to_clips(self, frames: Tensor, batch: int) -> Tensor:
         if self._layout == "tokens":
             frames = frames.transpose(1, 2).unsqueeze(2)
@@ -138,9 +142,10 @@ class FrameModel(Recognizer):
     def reparameterize(self) -> FrameModel:
         """Fold the branches of re-parameterisable backbones (MobileOne, RepVGG) into one convolution each, in place.
 
-        For inference: the outputs stay the same, but such a network cannot be trained or loaded into any more.
+        For inference: the outputs stay the same, but such a network cannot be trained, saved or loaded into any more.
         """
         reparameterize_model(self.backbone, inplace=True)
+        self.reparameterized = True
         return self
 
 

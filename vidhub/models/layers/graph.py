@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import InputError, unknown_name
+from ...errors import InputError, check_choice
 from ...weights.skeletons import Edge, LayoutLike, find_layout
 from ...weights.types import SkeletonConfig
 from .recognizer import ClassifierHead, Recognizer
@@ -55,9 +55,12 @@ def k_adjacency(edges: Sequence[Edge], num_joints: int, k: int, with_self: bool 
     return torch.maximum(matrix, torch.eye(num_joints, dtype=torch.float64)) if with_self else matrix
 
 
+Strategy = Literal["spatial", "distance_spatial", "binary"]
+
+
 def adjacency(
     layout: LayoutLike,
-    strategy: Literal["spatial", "distance_spatial", "binary"] = "spatial",
+    strategy: Strategy = "spatial",
     max_hop: int = 1,
 ) -> Tensor:
     """The adjacency matrices of a skeleton: float64 (K, V, V).
@@ -71,14 +74,13 @@ def adjacency(
     Raises:
         UnknownNameError: no such layout or strategy.
     """
+    check_choice("adjacency strategy", strategy, get_args(Strategy))
     layout = find_layout(layout)
     count, inward = layout.num_joints, edge_matrix(layout.edges, layout.num_joints)
     if strategy == "spatial":
         return torch.stack([torch.eye(count, dtype=torch.float64), per_column(inward), per_column(inward.T)])
     if strategy == "binary":
         return (inward + inward.T)[None]
-    if strategy != "distance_spatial":
-        raise unknown_name("adjacency strategy", strategy, ("spatial", "distance_spatial", "binary"))
 
     hops = hop_distances(layout.edges, count, max_hop)
     weights = per_column((hops >= 0).double())
@@ -102,12 +104,13 @@ class GraphNetwork(Recognizer):
     (B, C', T', V, M).
 
     Args:
+        in_chans: C, of all streams together.
         layout: a name of ``LAYOUTS``, or edges of one's own; see ``find_layout``.
-        joint_norm: the first batch norm, of V * C channels, or of M * V * C for a fixed number of persons.
+        num_persons: M, where the first batch norm tells persons apart, which it then has M * V * C channels for; None:
+            any number of them, and V * C channels.
     """
 
     default_data_config = SkeletonConfig()
-    grad_checkpointing = False
 
     def __init__(self, num_classes: int, in_chans: int, layout: LayoutLike, num_persons: int | None = None):
         super().__init__()

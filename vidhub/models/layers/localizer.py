@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import InputError
+from .attention import ChannelNorm
 
 
 def check_features(x: Tensor, feature_dim: int, num_steps: int | None = None) -> None:
@@ -35,13 +36,6 @@ class PointOutput(NamedTuple):
     offsets: Tensor
     points: Tensor  # (N, 4): place in steps, shortest and longest segment meant for it (half lengths), stride
     mask: Tensor  # (B, N): which are inside the video
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of (B, C, T)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
 class MaskedConv(nn.Conv1d):
@@ -92,11 +86,14 @@ class PointHead(nn.Module):
         self, dim: int, outputs: int, levels: int, *, depth: int = 3, prior: float = 0.0, positive: bool = False
     ):
         super().__init__()
-        self.positive = positive
+        self.dim, self.prior, self.positive = dim, prior, positive
         self.layers = ConvLayers(dim, dim, 3, depth - 1)
-        self.out = MaskedConv(dim, outputs, 3)
+        self.reset(outputs)
         self.scales = None if prior else nn.Parameter(torch.ones(levels))
-        nn.init.constant_(self.out.bias, -math.log((1 - prior) / prior) if prior else 0.0)
+
+    def reset(self, outputs: int) -> None:
+        self.out = MaskedConv(self.dim, outputs, 3)
+        nn.init.constant_(self.out.bias, -math.log((1 - self.prior) / self.prior) if self.prior else 0.0)
 
     def forward(self, levels: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
         found = [self.out(self.layers(x, mask), mask)[0] for x, mask in zip(levels, masks, strict=True)]

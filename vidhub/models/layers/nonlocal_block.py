@@ -5,10 +5,12 @@ Wang et al., "Non-local Neural Networks", CVPR 2018, https://arxiv.org/abs/1711.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ...errors import check_choice
 
 Mode = Literal["dot_product", "embedded_gaussian", "gaussian"]
 
@@ -24,6 +26,7 @@ class NonLocal(nn.Module):
 
     def __init__(self, channels: int, mode: Mode = "embedded_gaussian", scale: bool = True):
         super().__init__()
+        check_choice("non-local mode", mode, get_args(Mode))
         hidden = channels // 2
         self.mode, self.scale = mode, scale
         self.g = nn.Conv3d(channels, hidden, 1)

@@ -56,6 +56,12 @@ def _linear(in_features: int, num_classes: int) -> nn.Module:
     return fc
 
 
+def place_like(new: nn.Module, network: nn.Module) -> nn.Module:
+    """``new`` on the device and in the precision of ``network``'s parameters."""
+    parameter = next(p for p in network.parameters() if p.is_floating_point())
+    return new.to(parameter.device, parameter.dtype)
+
+
 class Recognizer(nn.Module):
     """Base of the recognition networks.
 
@@ -100,25 +106,49 @@ class Recognizer(nn.Module):
         wanted = self.stage_indices(indices)
         maps = []
         for i, name in enumerate(self.stages):
-            stage = getattr(self, name)
-            if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(stage, x, use_reentrant=False)
-            else:
-                x = stage(x)
+            x = self.run_block(getattr(self, name), x)
             if i in wanted:
                 maps.append(x)
         return x, maps
 
+    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
+        """``block`` on its inputs, recomputed in the backward pass if so set."""
+        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
     def stage_indices(self, indices: int | list[int] | None) -> list[int]:
-        """``indices`` as positions in ``stages``; negative ones count from the end."""
+        """``indices`` as positions in ``stages``, in order: None: all; n: the last n; negative ones from the end."""
         n = len(self.stages)
         if indices is None:
             return list(range(n))
         if isinstance(indices, int):
+            if not 0 <= indices <= n:
+                raise InputError(f"the last {indices} stages are not to be had: this network has {n} stages.")
             return list(range(n - indices, n))
         if any(not -n <= i < n for i in indices):
             raise InputError(f"stage indices {list(indices)} are out of range: this network has {n} stages.")
-        return sorted(i % n for i in indices)
+        found = sorted({i % n for i in indices})
+        if len(found) < len(indices):
+            raise InputError(f"stage indices {list(indices)} name a stage twice.")
+        return found
+
+    def prune_intermediate_layers(self, indices: int | list[int] | None = None) -> list[int]:
+        """Drop the head and what comes after the last of the stages in ``indices``; return their positions.
+
+        What is left has feature maps, and nothing to classify.
+        """
+        wanted = self.stage_indices(indices)
+        if not wanted:
+            raise InputError("no stages are wanted: name at least one of them.")
+        self.num_classes, self.head = 0, nn.Identity()
+        self._drop_stages_from(wanted[-1] + 1)
+        return wanted
+
+    def _drop_stages_from(self, position: int) -> None:
+        for name in self.stages[position:]:
+            delattr(self, name)
+        self.stages = self.stages[:position]
 
     def _check_input(self, x: Tensor) -> None:
         if torch.jit.is_tracing():
@@ -137,6 +167,11 @@ class Recognizer(nn.Module):
                 f"this network takes frames of {self.fixed_size}x{self.fixed_size} only, got {height}x{width}."
             )
 
+    @property
+    def num_features(self) -> int:
+        """Of what the classifier takes."""
+        return self.head.in_features
+
     def get_classifier(self) -> nn.Module:
         return self.head.fc
 
@@ -144,6 +179,7 @@ class Recognizer(nn.Module):
         """Replace the classifier by a new one; 0 removes it, so that ``forward`` gives the pooled features."""
         self.num_classes = num_classes
         self.head.reset(num_classes)
+        place_like(self.head.fc, self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each stage in the backward pass instead of keeping its activations."""

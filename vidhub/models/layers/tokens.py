@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .attention import layer_norm
 from .pos_embed import Grid
@@ -76,15 +74,13 @@ class TokenRecognizer(Recognizer):
                 maps.append(self.to_map(x, grid))
         return x, grid, maps
 
+    def _drop_stages_from(self, position: int) -> None:
+        self.blocks, self.norm = self.blocks[:position], nn.Identity()
+        self.stages = self.stages[:position]
+
     def grid_after(self, block: nn.Module, grid: Grid) -> Grid:
         """The tokens' grid after ``block``, which most networks leave as it is."""
         return grid
-
-    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
-        """``block`` on its inputs, recomputed in the backward pass if so set."""
-        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
 
     def finish(self, x: Tensor, grid: Grid) -> Tensor:
         """What comes between the last block and the head."""
@@ -97,8 +93,9 @@ class TokenRecognizer(Recognizer):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Parameter groups by depth, as timm's layer decay takes them."""
-        last = (r"^(?:norm|head\.(?!fc\.))", (99999,))
-        return {"stem": r"^(?:\w+_embed|\w+_token)\b", "blocks": [(r"^blocks\.(\d+)\.", None), last]}
+        last = (r"^(?:norm\.|head\.(?!fc\.))", (99999,))
+        return {"stem": r"^(?:\w+_embed|class_token|norm_pre)\b", "blocks": [(r"^blocks\.(\d+)\.", None), last]}
 
     def no_weight_decay(self) -> set[str]:
-        return {name for name, _ in self.named_parameters() if name in ("pos_embed", "time_embed", "class_token")}
+        ends = ("pos_embed", "time_embed", "class_token", "query_token")
+        return {name for name, _ in self.named_parameters() if name.endswith(ends)}

@@ -27,9 +27,12 @@ _SOURCES = (
 
 
 def convert(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """``state`` of any known source under ``model``'s own keys and shapes; our own checkpoints stay as they are."""
+    """``state`` of any known source under ``model``'s own keys and shapes; our own checkpoints stay as they are.
+
+    They may hold more than ``model``: a classifier where it has none.
+    """
     own = model.state_dict()
-    if not state.keys() <= own.keys():
+    if not (state.keys() <= own.keys() or own.keys() <= state.keys()):
         for pattern, source in _SOURCES:
             if any(re.match(pattern, key) for key in state):
                 state = _convert_from(source, state, model)

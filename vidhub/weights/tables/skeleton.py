@@ -13,7 +13,7 @@ from ._publishers import entry
 
 _3D = SkeletonConfig()
 _2D = SkeletonConfig(layout="coco", normalize="2d")
-_HEATMAPS = SkeletonConfig(
+HEATMAPS = SkeletonConfig(
     kind="keypoint", layout="coco", num_frames=48, normalize="none", size=64, views=(10, 2), num_persons=10
 )
 _HAND = SkeletonConfig(layout="hand", num_frames=10, num_persons=1, num_coords=2, normalize="box", views=(1, 1))
@@ -33,7 +33,7 @@ def _graph(name: str, run: str, stamp: str, num_params: int, top1: float) -> Wei
 
 def _heatmap(name, run, stamp, num_params, score, dataset, data=None, **kwargs) -> Weights:
     url = f"https://download.openmmlab.com/mmaction/v1.0/skeleton/posec3d/{run}/{run}_{stamp}.pth"
-    config = replace(_HEATMAPS, **(data or {}))
+    config = replace(HEATMAPS, **(data or {}))
     found = entry(name, url, num_params, None, None, config, "apache-2.0", stamp[-8:], dataset, **kwargs)
     return replace(found, metrics={"mean_class" if dataset == "gym99" else "top1": score})
 
