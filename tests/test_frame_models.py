@@ -213,7 +213,7 @@ def test_a_mirrored_clip_gets_the_mirrored_class():
     data = VideoDataset([VideoRecord("a", 0), VideoRecord("b", 2)], transform, num_classes=3)
     left = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
     left[..., :4] = 255
-    data._frames = [(left, 30.0), (left, 30.0)]
+    data._cached = [(left, 30.0), (left, 30.0)]
     torch.manual_seed(0)
     drawn = [data[i] for i in (0, 1) * 10]
     for shown, target in drawn[::2]:

@@ -415,7 +415,7 @@ def test_a_network_and_data_sets_of_ones_own(root, tmp_path):
     given = {"model": model, "train_set": train_set, "val_set": val_set, "epochs": 1, "cache": 40, "balance": True}
     vidhub.train(out=str(tmp_path / "run"), **{**TINY, "root": "", **given})
     assert train_set.transform is None
-    assert val_set._frames  # what is cached serves the next run too
+    assert val_set._cached  # what is cached serves the next run too
     assert vidhub.create_model(f"local-dir:{tmp_path / 'run'}").labels == ("moving", "still")
     other = VideoDataset(train_set.records, num_classes=5)
     with pytest.raises(InputError, match="the model has 2 classes, the training set 5"):
