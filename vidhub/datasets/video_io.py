@@ -36,6 +36,8 @@ _PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
 _DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 _DEFAULT_FPS = 30.0
 
+# Files whose tables tell nearly all that decoding the first frames would.
+_TELLING_SUFFIXES = (".mp4", ".m4v", ".mov")
 # Codecs of which each packet gives one frame, inside containers whose packets carry true presentation times.
 _INTRA_CODECS = {"mjpeg", "ffv1", "png", "prores", "dnxhd", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "mpeg4"}
 _PLAIN_CODECS = _INTRA_CODECS | {"h264", "hevc", "vp9", "libvpx-vp9", "av1", "libdav1d", "libaom-av1"}
@@ -388,6 +390,7 @@ class _Index(NamedTuple):
 
     pts: Sequence[int | None]
     entries: list[_Entry]
+    delay: int = 0  # how many packets of later frames are stored before that of a frame, at most
 
     def entry(self, position: int) -> _Entry | None:
         """The last entry at or before ``position``."""
@@ -410,7 +413,7 @@ def _notes(path: str, size: int, changed: int) -> dict[str, Any]:
 class _File:
     """Frames decoded from a file or stream; remembers where it stands, so that going forward costs no seek."""
 
-    _NOTED = ("_index", "num_frames", "fps", "timestamps", "_turn", "rotation", "size", "_threading")
+    _NOTED = ("_index", "num_frames", "fps", "timestamps", "_turn", "rotation", "size", "_threading", "_quickly")
 
     def __init__(self, media: str | BinaryIO, name: str, threads: int, owned: bool = False):
         self.name = name
@@ -418,6 +421,7 @@ class _File:
         self._owned = owned
         self._threads = threads
         self._threading = "AUTO"
+        self._quickly = isinstance(media, str) and media.lower().endswith(_TELLING_SUFFIXES)
         self._container = self._stream = None
         self._wanted, self._last_wanted = set(), -math.inf  # time stamps of the frames that are asked for
         self._enough = math.inf  # no packet from this decoding time on is worth giving to the decoder
@@ -431,6 +435,12 @@ class _File:
             self._rewind()
             if not self._notes:
                 index = _index_of_packets(self._container, self._stream)
+                # a decoder that is not told the delay loses frames until it has found out; old PyAV does not say it
+                known = getattr(self._stream.codec_context, "reorder_depth", 0)
+                if self._quickly and (index is None or index.delay > known):
+                    self._quickly = False
+                    self._rewind()
+                    index = _index_of_packets(self._container, self._stream)
                 if index is None:
                     self.recount(allow_seeking=True)
                 else:
@@ -468,7 +478,7 @@ class _File:
 
     def recount(self, allow_seeking: bool = False) -> None:
         """Index the file by decoding it whole; with damage in it, or unless allowed, never seek again."""
-        self._threading = "AUTO"
+        self._threading, self._quickly = "AUTO", False
         index, damaged = self._decode_all()
         if damaged:
             # Frame threads may lose good frames along with bad ones.
@@ -567,7 +577,7 @@ class _File:
     def _rewind(self) -> None:
         """Open the file anew, which is a way back to its start that works in every container."""
         self._shut()
-        self._container = open_container(self._media, self.name)
+        self._container = open_container(self._media, self.name, quickly=self._quickly)
         self._stream = video_stream(self._container, self.name)
         self._stream.codec_context.thread_type = self._threading
         self._stream.codec_context.thread_count = self._threads or _threads_for(self._stream.codec_context)
@@ -644,8 +654,18 @@ def _index_of_packets(container: av.container.InputContainer, stream: Any) -> _I
     starts_with_key = bool(keys) and keys[0][0] == pts[0] == min(pts)
     if not starts_with_key or len(set(pts)) < len(pts):
         return None
-    pts = array.array("q", sorted(pts))  # a fifth of a list's memory
-    return _Index(pts, _entries(pts, keys))
+    delay, pts = _delay(pts), array.array("q", sorted(pts))  # a fifth of a list's memory
+    return _Index(pts, _entries(pts, keys), delay)
+
+
+def _delay(pts: list[int]) -> int:
+    """How many larger numbers stand before a number, at most."""
+    before, most = [], 0
+    for value in pts:
+        place = bisect.bisect(before, value)
+        most = max(most, len(before) - place)
+        before.insert(place, value)
+    return most
 
 
 def _clock(pts: Sequence[int | None], stream: Any) -> tuple[float, np.ndarray]:
