@@ -470,8 +470,8 @@ class _File:
         except BaseException:
             self._forget_position()  # what comes next may have been passed over
             raise
-        if self._enough < math.inf:
-            self._forget_position()
+        if self._enough < math.inf:  # this decoder was told that nothing more comes: let go of its threads and memory
+            self._shut()
 
     def _upright(self, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
         return self._turn.upright(to_rgb(self._reformatter, frame, self._turn.stored_size(size)))
@@ -546,6 +546,8 @@ class _File:
 
     def _start(self, position: int, entry: _Entry | None) -> None:
         """Stand before a frame at or before ``position``, as close to it as seeking allows."""
+        if self._container is None:
+            self._rewind()
         for target in (entry.pts, entry.dts) if entry else ():
             if self._seek(target, position):
                 return

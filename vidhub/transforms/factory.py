@@ -125,7 +125,7 @@ class VideoTransform:
         pixels = {"crop_size": self.size, "mean": self.config.mean, "std": self.config.std}
         if self.training:
             augmentation = self.augmentation if mirror is None else {**self.augmentation, "flip_prob": float(mirror)}
-            parts = (frames[clip] for clip in clips.to(frames.device))
+            parts = [_in_order(frames, clip) for clip in clips]
             views = [train_clip(part, **pixels, **augmentation, generator=generator) for part in parts]
             views = views[0] if self.repeats == 1 else torch.stack(views)
         else:
@@ -292,6 +292,13 @@ def _augmentation(area, ratio, hflip, color_jitter, rand_augment, erasing) -> di
         "augment": rand_augment,
         "erase_prob": erasing,
     }
+
+
+def _in_order(frames: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """``frames[numbers]``, not copied where these are all of them."""
+    if torch.equal(numbers, torch.arange(len(frames))):
+        return frames
+    return frames[numbers.to(frames.device)]
 
 
 def _is_count(value) -> bool:

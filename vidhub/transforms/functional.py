@@ -247,9 +247,13 @@ def resize(video: torch.Tensor, size: Size, mode: Mode = "bilinear", *, exact: b
     if tuple(video.shape[-2:]) == (height, width):
         return video
     frames = video.reshape(-1, *video.shape[-3:])
+    if mode == "bilinear" and not exact and frames.dtype == torch.uint8 and frames.device.type == "cpu":
+        frames = frames.contiguous(memory_format=torch.channels_last)  # for which torch has a routine in whole numbers
+        out = F.interpolate(frames, (height, width), mode=mode, align_corners=False)
+        return out.reshape(*video.shape[:-2], height, width)
     out = frames.new_empty(*frames.shape[:-2], height, width)
     for source, target in zip(frames.split(1), out.split(1), strict=True):  # a whole clip as float32 is large and slow
-        target.copy_(_resize(source, height, width, mode, exact))
+        target.copy_(_resize(source.contiguous(), height, width, mode))
     return out.reshape(*video.shape[:-2], height, width)
 
 
@@ -268,9 +272,9 @@ def flip(video: torch.Tensor, *, vertical: bool = False, flow: bool = False) -> 
 
 
 def to_float(video: torch.Tensor) -> torch.Tensor:
-    """uint8 to float32 in [0, 1]; float tensors stay as they are."""
+    """uint8 to float32 in [0, 1], contiguous; float tensors stay as they are."""
     if video.dtype == torch.uint8:
-        return video.float().div_(255)
+        return video.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
     if video.is_floating_point():
         return video
     raise InputError(f"frames must be uint8, or float in [0, 1], not {video.dtype}.")
@@ -474,11 +478,7 @@ def _random_size(size: Size, area, ratio, generator) -> tuple[int, int] | None:
     return fitting_size(size, areas, ratios)
 
 
-def _resize(frames: torch.Tensor, height: int, width: int, mode: Mode, exact: bool) -> torch.Tensor:
-    if mode == "bilinear" and not exact and frames.dtype == torch.uint8 and frames.device.type == "cpu":
-        frames = frames.contiguous(memory_format=torch.channels_last)  # for which torch has a routine in whole numbers
-        return F.interpolate(frames, (height, width), mode=mode, align_corners=False)
-    frames = frames.contiguous()
+def _resize(frames: torch.Tensor, height: int, width: int, mode: Mode) -> torch.Tensor:
     if mode == "nearest":
         rows, columns = (
             torch.arange(new, device=frames.device) * old // new

@@ -114,7 +114,7 @@ def train_clip(
     if augment is not None:
         clip = rand_augment(clip, *augment, generator=generator)
     fresh = clip.dtype == torch.uint8  # and float then a copy
-    clip = normalize(to_float(clip.transpose(0, 1).contiguous()), mean, std, channel_dim=-4, inplace=fresh)
+    clip = normalize(to_float(clip.transpose(0, 1)).contiguous(), mean, std, channel_dim=-4, inplace=fresh)
     if erases:
         clip = random_erasing(clip, generator=generator)
     return clip
