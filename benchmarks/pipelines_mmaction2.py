@@ -31,9 +31,10 @@ TEST[1] = {**DECODE[1], "num_clips": 10, "test_mode": True}
 
 def one_view(settings: Any) -> list[dict]:
     """The pipeline of validation, or that of testing with the middle clip and crop alone."""
+    if "val_pipeline" in settings:
+        return settings.val_pipeline
     changes = {"SampleFrames": {"num_clips": 1}, "ThreeCrop": {"type": "CenterCrop", "crop_size": 224}}
-    steps = settings.get("val_pipeline", settings.test_pipeline)
-    return [{**step, **changes.get(step["type"], {})} for step in steps]
+    return [{**step, **changes.get(step["type"], {})} for step in settings.test_pipeline]
 
 
 def main() -> None:
