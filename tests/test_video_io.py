@@ -3,6 +3,7 @@ import io
 import os
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -164,6 +165,14 @@ def test_a_file_is_indexed_once(collection, monkeypatch, name):
         assert same(second.get_frames([30, 3]), expected, [30, 3])
         assert np.array_equal(second.timestamps, times)
         assert second.size == expected[0].shape[:2]
+
+
+def test_readers_in_several_threads_share_what_is_known(collection):
+    expected = media.plain_decode(collection("h264.mp4"))
+    video_io._notes.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: VideoReader(collection("h264.mp4")).get_frames([i]), range(40)))
+    assert same(torch.cat(found), expected, range(40))
 
 
 def test_a_file_that_was_replaced_is_indexed_anew(clip):

@@ -421,23 +421,25 @@ class _File:
         self._owned = owned
         self._threads = threads
         self._threading = "AUTO"
-        self._quickly = isinstance(media, str) and media.lower().endswith(_TELLING_SUFFIXES)
+        is_path = isinstance(media, str) and media.startswith("file:")
+        self._quickly = is_path and media.lower().endswith(_TELLING_SUFFIXES)
         self._container = self._stream = None
         self._wanted, self._last_wanted = set(), -math.inf  # time stamps of the frames that are asked for
         self._enough = math.inf  # no packet from this decoding time on is worth giving to the decoder
-        self._asked = False
+        self._asked = isinstance(media, str) and not is_path  # addresses are not opened again lightly
         self._reformatter = VideoReformatter()
         try:
             if _is_empty(media):
                 raise VideoError(f"{name} is empty; give a video file.")
-            self._notes = _notes_on(media)
-            vars(self).update(self._notes)
+            self._notes = _notes_on(media) if is_path else {}
+            known = dict(self._notes)  # at once: readers in other threads may be writing them
+            vars(self).update(known)
             self._rewind()
-            if not self._notes:
+            if not known:
                 index = _index_of_packets(self._container, self._stream)
                 # a decoder that is not told the delay loses frames until it has found out; old PyAV does not say it
-                known = getattr(self._stream.codec_context, "reorder_depth", 0)
-                if self._quickly and (index is None or index.delay > known):
+                delay = getattr(self._stream.codec_context, "reorder_depth", 0)
+                if self._quickly and (index is None or index.delay > delay):
                     self._quickly = False
                     self._rewind()
                     index = _index_of_packets(self._container, self._stream)
@@ -446,7 +448,7 @@ class _File:
                 else:
                     self._use(index)
                 self._look_at_first_frame()
-                self._notes.update((name, vars(self)[name]) for name in self._NOTED)
+                self._notes.update({name: vars(self)[name] for name in self._NOTED})
         except BaseException:
             self.close()
             raise
@@ -609,10 +611,8 @@ def _threads_for(codec: Any) -> int:
     return min(2 * (os.cpu_count() or 1), _MOST_THREADS) if heavy else 1
 
 
-def _notes_on(media: str | BinaryIO) -> dict[str, Any]:
-    """What is known of the file, to be added to; nothing of what is no file."""
-    if not isinstance(media, str) or not media.startswith("file:"):
-        return {}
+def _notes_on(media: str) -> dict[str, Any]:
+    """What is known of the file as it is now, to be added to."""
     path = media.removeprefix("file:")
     found = os.stat(path)
     return _notes(path, found.st_size, found.st_mtime_ns)
