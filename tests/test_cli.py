@@ -74,7 +74,7 @@ def test_predict_as_json(saved, video, capsys):
     assert found == [prediction.to_dict() for prediction in expected]
 
 
-@pytest.mark.parametrize(("text", "views"), [("test", "test"), ("3", 3), ("2x1", (2, 1))])
+@pytest.mark.parametrize(("text", "views"), [("one", "one"), ("test", "test"), ("3", 3), ("2x1", (2, 1))])
 def test_views(saved, video, capsys, text, views):
     assert main(["predict", video, "--model", saved, "--views", text]) == 0
     assert capsys.readouterr().out == f"{vidhub.predict(saved, video, views=views)}\n"
@@ -144,7 +144,7 @@ BAD_COMMANDS = {
     "no saved model": (["predict", "{video}", "--model", "local-dir:/nowhere"], "is no saved model"),
     "unknown device": (["predict", "{video}", "--model", "{saved}", "--device", "gpu"], "device 'gpu' cannot be used"),
     "unknown dtype": (["predict", "{video}", "--model", "{saved}", "--dtype", "int8"], "--dtype"),
-    "unknown views": (["predict", "{video}", "--model", "{saved}", "--views", "all"], "'all' is not test"),
+    "unknown views": (["predict", "{video}", "--model", "{saved}", "--views", "all"], "'all' is not one, test"),
     "wrong views": (["predict", "{video}", "--model", "{saved}", "--views", "2x2"], "(2, 2)"),
     "no views": (["predict", "{video}", "--model", "{saved}", "--views", "0"], "not 0"),
     "topk": (["predict", "{video}", "--model", "{saved}", "--topk", "0"], "topk must be a positive number"),

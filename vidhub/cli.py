@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--views",
         type=_views,
-        metavar="test|N|CxK",
+        metavar="one|test|N|CxK",
         help="how much of a video to look at: as in the published test, N clips, or C clips of K crops; else one view",
     )
     command.add_argument("--device", **_DEVICE)
@@ -252,11 +252,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _views(text: str) -> str | int | tuple[int, int]:
-    if text == "test":
+    if text in ("one", "test"):
         return text
     numbers = text.split("x")
     if len(numbers) > 2 or not all(n.isascii() and n.isdecimal() for n in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r} is not test, a number of clips, or CLIPSxCROPS such as 10x3")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one, test, a number of clips, or CLIPSxCROPS such as 10x3")
     return int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
 
 

@@ -312,7 +312,7 @@ class Run:
         else:
             self.evaluation = self._evaluate()
             scores = {**self.evaluation.metrics, "loss": _log_loss(self.evaluation)}
-            if self.main:
+            if self.main and self.evaluation.failures:
                 write_whole(self.out / "not_validated.txt", "".join(f"{t}\n" for t in self.evaluation.failures))
         self.state.metrics = scores
         self._add_row({f"val_{name}": value for name, value in scores.items()})
