@@ -91,7 +91,7 @@ def test_the_packets_tell_what_a_full_decode_tells(collection, name, monkeypatch
     video_io._notes.cache_clear()
     quick = VideoReader(collection(name))._source._index
     assert quick.entries
-    monkeypatch.setattr(video_io, "_index_of_packets", lambda container, stream: None)
+    monkeypatch.setattr(video_io, "_index_of_packets", lambda *args, **kwargs: None)
     video_io._notes.cache_clear()
     counted = VideoReader(collection(name))._source._index
     assert list(counted.pts) == list(quick.pts)

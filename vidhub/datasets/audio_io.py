@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, VideoError, in_one_line
-from .decoding import open_container
+from .decoding import file_address, open_container, seekable
 
 
 class AudioReader:
@@ -39,11 +39,11 @@ class AudioReader:
             if "://" not in src:
                 if not os.path.isfile(src):
                     raise FileNotFoundError(f"there is no file {src!r}.")
-                src = f"file:{os.path.abspath(src)}"  # or a name with a colon in it would be taken for a URL
+                src = file_address(src)
         elif not hasattr(src, "read"):
             raise InputError(f"sound is read from paths, URLs, bytes and binary files, not from {type(src).__name__}.")
-        elif not (hasattr(src, "seekable") and src.seekable()):
-            src = BytesIO(src.read())
+        else:
+            src = seekable(src)
         if end is not None and end <= self.start:
             raise VideoError(f"the part of {self.name!r} from {self.start:g} to {end:g} s is empty.")
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
+import os
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
@@ -12,7 +14,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ..errors import VideoError
+from ..errors import InputError, VideoError
 
 _PYAV = int(av.__version__.partition(".")[0])
 # from this version on PyAV shares each conversion between all cores, which takes longer than to do it on one
@@ -30,6 +32,20 @@ def silence() -> None:
     lock with each message, while closing the decoder holds the lock and waits for them: for ever.
     """
     av.logging.set_level(None)
+
+
+def file_address(path: str) -> str:
+    """What FFmpeg opens as the file at ``path``: it would take a name with a colon in it for a URL."""
+    return f"file:{os.path.abspath(path)}"
+
+
+def seekable(file: Any) -> BinaryIO:
+    """The binary file itself if it can seek, else all that is left of it in memory."""
+    if isinstance(file, io.TextIOBase):
+        raise InputError('a file object must be binary; open it with mode "rb".')
+    if hasattr(file, "seekable") and file.seekable():
+        return file
+    return io.BytesIO(file.read())
 
 
 def open_container(

@@ -11,7 +11,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError, VideoError
-from .decoding import Turn, decode, open_container, packets_of, to_rgb, video_stream
+from .decoding import Turn, decode, file_address, open_container, packets_of, to_rgb, video_stream
 
 # where FFmpeg finds camera number N, and by which of its devices
 _CAMERAS = {"linux": ("/dev/video{}", "v4l2"), "darwin": ("{}", "avfoundation")}
@@ -75,4 +75,4 @@ def _where(source: Any) -> tuple[str | BinaryIO, str, str | None]:
         return path, repr(path), None
     if not os.path.exists(path):
         raise FileNotFoundError(f"there is no video at {path!r}; check the path.")
-    return f"file:{os.path.abspath(path)}", repr(path), None
+    return file_address(path), repr(path), None

@@ -29,7 +29,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError, VideoError
-from .decoding import Turn, decode, open_container, packets_of, silence, to_rgb, video_stream
+from .decoding import Turn, decode, file_address, open_container, packets_of, seekable, silence, to_rgb, video_stream
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 _PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
@@ -241,7 +241,7 @@ def _open_source(src: Any, fps: float, threads: int) -> "_Images | _File":
     if isinstance(src, bytes | bytearray | memoryview):
         return _File(io.BytesIO(src), "the given data", threads)
     if hasattr(src, "read"):
-        return _File(_seekable(src), "the given file object", threads)
+        return _File(seekable(src), "the given file object", threads)
     if not isinstance(src, str | os.PathLike):
         raise InputError(f"a video must be a path, URL, bytes, binary file, array or tensor, got {type(src).__name__}.")
     path = os.fspath(src)
@@ -262,16 +262,7 @@ def _path_source(path: str, threads: int) -> "_File":
     if not os.path.isfile(path):  # a named pipe, say
         with open(path, "rb") as pipe:
             return _File(io.BytesIO(pipe.read()), repr(path), threads)
-    # The prefix keeps FFmpeg from taking a name with a colon in it for a URL.
-    return _File(f"file:{os.path.abspath(path)}", repr(path), threads)
-
-
-def _seekable(file: Any) -> BinaryIO:
-    if isinstance(file, io.TextIOBase):
-        raise InputError('a file object must be binary; open it with mode "rb".')
-    if hasattr(file, "seekable") and file.seekable():
-        return file
-    return io.BytesIO(file.read())
+    return _File(file_address(path), repr(path), threads)
 
 
 def _url_source(url: str, threads: int) -> "_File":
@@ -390,7 +381,6 @@ class _Index(NamedTuple):
 
     pts: Sequence[int | None]
     entries: list[_Entry]
-    delay: int = 0  # how many packets of later frames are stored before that of a frame, at most
 
     def entry(self, position: int) -> _Entry | None:
         """The last entry at or before ``position``."""
@@ -436,10 +426,8 @@ class _File:
             vars(self).update(known)
             self._rewind()
             if not known:
-                index = _index_of_packets(self._container, self._stream)
-                # a decoder that is not told the delay loses frames until it has found out; old PyAV does not say it
-                delay = getattr(self._stream.codec_context, "reorder_depth", 0)
-                if self._quickly and (index is None or index.delay > delay):
+                index = _index_of_packets(self._container, self._stream, told_delay=self._quickly)
+                if index is None and self._quickly:
                     self._quickly = False
                     self._rewind()
                     index = _index_of_packets(self._container, self._stream)
@@ -640,8 +628,14 @@ def _entries(pts: Sequence[int | None], keys: list[tuple[int, int]]) -> list[_En
     return sorted(_Entry(positions[key_pts], key_pts, dts) for key_pts, dts in keys if key_pts in positions)
 
 
-def _index_of_packets(container: av.container.InputContainer, stream: Any) -> _Index | None:
-    """The index as the packets tell it, or None where a decoder may give other frames than they say."""
+def _index_of_packets(
+    container: av.container.InputContainer, stream: Any, *, told_delay: bool = False
+) -> _Index | None:
+    """The index as the packets tell it, or None where a decoder may give other frames than they say.
+
+    With ``told_delay`` also where it is not told by how many frames it has to reorder: until it has found out, it would
+    lose some.
+    """
     codec = stream.codec_context.name
     if not _has_true_times(container, stream, codec):
         return None
@@ -656,12 +650,14 @@ def _index_of_packets(container: av.container.InputContainer, stream: Any) -> _I
     starts_with_key = bool(keys) and keys[0][0] == pts[0] == min(pts)
     if not starts_with_key or len(set(pts)) < len(pts):
         return None
-    delay, pts = _delay(pts), array.array("q", sorted(pts))  # a fifth of a list's memory
-    return _Index(pts, _entries(pts, keys), delay)
+    if told_delay and _delay(pts) > getattr(stream.codec_context, "reorder_depth", 0):  # which old PyAV does not say
+        return None
+    pts = array.array("q", sorted(pts))  # a fifth of a list's memory
+    return _Index(pts, _entries(pts, keys))
 
 
 def _delay(pts: list[int]) -> int:
-    """How many larger numbers stand before a number, at most."""
+    """How many packets of later frames are stored before that of a frame, at most."""
     before, most = [], 0
     for value in pts:
         place = bisect.bisect(before, value)
