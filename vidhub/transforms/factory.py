@@ -125,7 +125,7 @@ class VideoTransform:
         pixels = {"crop_size": self.size, "mean": self.config.mean, "std": self.config.std}
         if self.training:
             augmentation = self.augmentation if mirror is None else {**self.augmentation, "flip_prob": float(mirror)}
-            parts = [_in_order(frames, clip) for clip in clips]
+            parts = (_in_order(frames, clip) for clip in clips)
             views = [train_clip(part, **pixels, **augmentation, generator=generator) for part in parts]
             views = views[0] if self.repeats == 1 else torch.stack(views)
         else:
