@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, VidhubError, in_one_line, unknown_name
+from ..errors import InputError, VidhubError, check_choice, in_one_line, unknown_name
 from .archives import SEPARATOR
 from .check import CheckReport, check_videos, read_bad_files, write_bad_files
 from .dataset import RecordDataset, VideoDataset
@@ -36,8 +36,7 @@ def dataset_info(name: str) -> DatasetInfo:
         UnknownNameError: there is none of this name; near names are suggested.
     """
     known = {info.name: info for info in list_datasets()}
-    if name not in known:
-        raise unknown_name("data set", name, known)
+    check_choice("data set", name, known)
     return known[name]
 
 

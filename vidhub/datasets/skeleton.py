@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError, check_choice, unknown_name
 from ..transforms.skeleton import persons_by_frame
 from ..weights.types import read_labels
 from .annotation_files import existing, read_pickle
@@ -58,8 +58,7 @@ def read_poses(
         splits = content.get("split") if isinstance(content, dict) else None
         if not splits:
             raise InputError(f"{path} has no splits: leave split (train_split, val_split) empty to read all of it.")
-        if split not in splits:
-            raise unknown_name("split", split, splits)
+        check_choice("split", split, splits)
         chosen = set(splits[split])
     records = []
     for number, item in enumerate(annotations, 1):
@@ -238,8 +237,7 @@ def ntu_split(name: str, protocol: str, num_classes: int = 60) -> str:
         "xview": parts["camera"] in (2, 3),
         "xset": parts["setup"] % 2 == 0,
     }
-    if protocol not in training:
-        raise unknown_name("protocol", protocol, training)
+    check_choice("protocol", protocol, training)
     return "train" if training[protocol] else "val"
 
 

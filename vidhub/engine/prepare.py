@@ -26,7 +26,7 @@ from ..datasets.features import find_features
 from ..datasets.records import PoseRecord
 from ..datasets.skeleton import load_keypoints
 from ..datasets.snippets import SnippetDataset
-from ..errors import InputError, unknown_name
+from ..errors import InputError, check_choice
 from ..models._factory import DEFAULT_DATA_CONFIG, create_model
 from ..models._hub import absolute_name
 from ..models.bsn import PEM
@@ -193,8 +193,7 @@ def changed_segments(config: SegmentConfig, recipe: Recipe, data: Dataset) -> Se
     kinds = typing.get_type_hints(SegmentConfig)
     known = kinds.keys() - {"feature_dim", "num_steps"}  # which are the network's own
     for name, value in changes.items():
-        if name not in known:
-            raise unknown_name("key of segments in a recipe", name, known)
+        check_choice("key of segments in a recipe", name, known)
         changes[name] = converted(f"segments.{name}", value, kinds[name])
     changes |= {n: absolute_name(changes[n]) for n in ("feature_model", "proposal_model") if n in changes}
     if "proposal_model" not in changes and recipe.model == "bsn_pem" and not recipe.pretrained:
@@ -294,9 +293,7 @@ def changed_skeletons(config: SkeletonConfig, recipe: Recipe) -> SkeletonConfig:
     if isinstance(recipe.views, tuple):
         changes["views"] = recipe.views
     changes |= {k: _tuples(v) for k, v in recipe.skeleton.items()}
-    for name in changes:
-        if name not in SkeletonConfig.__dataclass_fields__:
-            raise unknown_name("key of skeleton", str(name), SkeletonConfig.__dataclass_fields__)
+    check_known("key of skeleton", changes, SkeletonConfig.__dataclass_fields__)
     if isinstance(changes.get("streams"), str):
         changes["streams"] = (changes["streams"],)
     layout, dims = changes.pop("layout", config.layout), changes.pop("dims", None)
@@ -376,8 +373,7 @@ def with_transforms(
 def check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
     """UnknownNameError for the first of ``names`` that is not known."""
     for name in names:
-        if name not in known:
-            raise unknown_name(kind, str(name), known)
+        check_choice(kind, name, known)
 
 
 def collate_clips(samples: list[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
@@ -399,8 +395,7 @@ def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Modu
     kind = _kind_of_labels(train_set)
     usual = {dict: "hvu", tuple: "binary_cross_entropy"}.get(kind, "cross_entropy")
     name, args = recipe.loss or usual, dict(recipe.loss_args)
-    if name not in _LOSSES:
-        raise unknown_name("loss", name, _LOSSES)
+    check_choice("loss", name, _LOSSES)
     check_known(f"part of loss_args of {name}", args, list(inspect.signature(_LOSSES[name]).parameters)[2:])
     if recipe.smoothing and name in ("hvu", "class_balanced_focal"):
         raise InputError(f"the loss {name!r} smooths no labels: leave smoothing out.")

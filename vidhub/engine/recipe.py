@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError, check_choice
 
 Views = int | str | tuple[int, int]
 
@@ -195,8 +195,7 @@ def _folder():
 def _read_yaml(source: str | os.PathLike) -> dict[str, Any]:
     path = Path(source)
     if not path.suffix:
-        if source not in published_recipes():
-            raise unknown_name("recipe", str(source), published_recipes())
+        check_choice("recipe", source, published_recipes())
         path = _folder() / f"{source}.yaml"
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
@@ -211,8 +210,7 @@ def _read_yaml(source: str | os.PathLike) -> dict[str, Any]:
 
 def _known(changes: dict[str, Any]) -> dict[str, Any]:
     for name in changes:
-        if name not in _TYPES:
-            raise unknown_name("key of a recipe", str(name), _TYPES)
+        check_choice("key of a recipe", name, _TYPES)
     return changes
 
 

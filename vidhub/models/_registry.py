@@ -6,7 +6,7 @@ import fnmatch
 import importlib
 from collections.abc import Callable
 
-from ..errors import unknown_name
+from ..errors import check_choice, unknown_name
 from ..weights.tables import WEIGHTS
 from ._index import MODULE_OF, MODULES, TASK_OF
 
@@ -28,8 +28,7 @@ def entry_point(name: str) -> Callable:
     Raises:
         UnknownNameError: there is no such model.
     """
-    if name not in MODULE_OF:
-        raise unknown_name("model", name, MODULE_OF)
+    check_choice("model", name, MODULE_OF)
     if name not in _ENTRY_POINTS:
         importlib.import_module(f".{MODULE_OF[name]}", __package__)
     return _ENTRY_POINTS[name]

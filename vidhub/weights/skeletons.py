@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError, check_choice
 
 Edge = tuple[int, int]
 
@@ -87,8 +87,7 @@ def find_layout(layout: LayoutLike) -> Layout:
     if isinstance(layout, Layout):
         return layout
     if isinstance(layout, str):
-        if layout not in LAYOUTS:
-            raise unknown_name("skeleton layout", layout, LAYOUTS)
+        check_choice("skeleton layout", layout, LAYOUTS)
         return LAYOUTS[layout]
     try:
         edges = tuple((int(a), int(b)) for a, b in layout)

@@ -7,7 +7,7 @@ import importlib.resources
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError, check_choice, unknown_name
 from .skeletons import LAYOUTS, Layout, LayoutLike, find_layout
 
 
@@ -151,8 +151,7 @@ class SkeletonConfig:
             ("way to normalize", self.normalize, get_args(Normalize)),
             *(("stream", stream, STREAMS) for stream in self.streams),
         ):
-            if value not in known:
-                raise unknown_name(what, str(value), known)
+            check_choice(what, value, known)
         for name in ("num_frames", "num_persons", *(("size",) if heatmaps else ())):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
@@ -225,8 +224,8 @@ class SkeletonConfig:
             if not fitting:
                 raise InputError(f"in_chans of skeletons is 2 or 3 for each of 1 to 4 streams, not {in_chans}.")
             return replace(config, num_coords=fitting[0][0], streams=STREAMS[: fitting[0][1]])
-        if kind not in (None, "keypoint", "limb"):
-            raise unknown_name("kind of heatmaps", str(kind), ("keypoint", "limb"))
+        if kind is not None:
+            check_choice("kind of heatmaps", kind, ("keypoint", "limb"))
         layouts = (self.layout, *sorted(LAYOUTS, key=lambda name: LAYOUTS[name].dims)) if layout is None else (layout,)
         for heatmaps in (self.kind, "keypoint", "limb") if kind is None else (kind,):
             for found in layouts:
