@@ -1,5 +1,9 @@
 """The fast form of networks; that it exists for every network is tested with them."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +109,19 @@ def test_the_original_stays_in_its_modes_and_can_be_saved(tmp_path):
     vidhub.save_checkpoint(model, tmp_path)
     with pytest.raises(InputError, match="save the network that it was made from"):
         vidhub.save_checkpoint(fast, tmp_path)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such switch")
+def test_large_tensors_get_the_memory_of_earlier_ones():
+    code = """
+import resource, torch, vidhub
+model = vidhub.create_model("x3d_xs", num_classes=2)
+vidhub.optimize(model, torch.zeros(1, 3, 4, 32, 32))
+for _ in range(4):  # until one has found its place
+    torch.ones(2**24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert faults < 1000  # of 16384 pages

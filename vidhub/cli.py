@@ -6,7 +6,6 @@ Results go to stdout, everything else to stderr. What the user can put right is 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import fnmatch
 import importlib.resources
 import json
@@ -14,11 +13,12 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from . import __version__
+from ._memory import keep_memory
 from .errors import InputError, VidhubError, in_one_line, unknown_name
 from .models._index import TASK_OF
 from .models._registry import list_models
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: done; 2: something was wrong, and told; 130: interrupted; 141: nobody reads stdout any more.
     """
-    _keep_memory()
+    keep_memory()
     try:
         args = _parser().parse_args(argv)
         code = args.run(args)
@@ -48,18 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         _leave_processes()
-
-
-def _keep_memory() -> None:
-    """Have the C library (glibc) keep what large tensors leave, for the next ones.
-
-    Otherwise it gives such memory back at once, and the system fills it with zeros for the next tensor, which makes
-    networks on a CPU up to twice as slow.
-    """
-    with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-4, 0)  # M_MMAP_MAX: no mappings of their own
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def _leave_processes() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ..errors import InputError
+from ._pages import empty
 from ._random import uniform
 from .functional import (
     Size,
@@ -22,7 +23,7 @@ from .functional import (
     random_resized_box,
     resize,
     ten_crop,
-    three_crop,
+    three_boxes,
     to_float,
 )
 
@@ -60,18 +61,25 @@ def eval_views(
     frames = resize(frames, resize_to)
     if clips is None:
         clips = torch.arange(len(frames))[None]
-    views, of_frame = None, defaultdict(list)
+    of_frame = defaultdict(list)
     for clip, numbers in enumerate(clips.tolist()):
         for time, number in enumerate(numbers):
             of_frame[number].append((clip, time))
+    views = None
     for number, frame in enumerate(frames):  # one at a time: whole clips as float32 leave the cache with every step
-        crops = _crops(frame[None], crop_size, num_crops)[:, 0].contiguous()
-        crops = normalize(to_float(crops), mean, std, inplace=frames.dtype == torch.uint8)
+        if num_crops == 1:
+            crops = [_pixels(center_crop(frame, crop_size), mean, std)]
+        elif num_crops == 3:  # of the same pixels
+            frame = _pixels(frame, mean, std)
+            crops = [crop(frame, box) for box in three_boxes(tuple(frame.shape[-2:]), crop_size)]
+        else:
+            crops = _pixels(ten_crop(frame, crop_size, flow=frame.shape[-3] % 2 == 0), mean, std)
         if views is None:
-            size = crops.shape
-            views = crops.new_empty(len(clips), num_crops, size[1], clips.shape[1], *size[2:])
+            channels, *size = crops[0].shape
+            views = empty((len(clips), num_crops, channels, clips.shape[1], *size), crops[0].dtype, frames.device)
         for clip, time in of_frame[number]:
-            views[clip, :, :, time] = crops
+            for view, pixels in zip(views[clip], crops, strict=True):
+                view[:, time] = pixels
     return views.flatten(0, 1)
 
 
@@ -120,10 +128,6 @@ def train_clip(
     return clip
 
 
-def _crops(clip: torch.Tensor, size: Size, num_crops: int) -> torch.Tensor:
-    """(num_crops, T, C, h, w)."""
-    if num_crops == 1:
-        return center_crop(clip, size)[None]
-    if num_crops == 3:
-        return three_crop(clip, size)
-    return ten_crop(clip, size, flow=clip.shape[-3] % 2 == 0)
+def _pixels(frame: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Network input of one frame, or of crops of one: (..., C, H, W)."""
+    return normalize(to_float(frame), mean, std, inplace=frame.dtype == torch.uint8)
