@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from .._memory import keep_memory
 from ..errors import InputError
 from ..models.layers.gpu_conv3d import use_gpu_convolutions
 from .predict import checked_dtype
@@ -54,15 +53,13 @@ def optimize(
     """
     arguments = (example,) if isinstance(example, Tensor) else tuple(example)
     dtype = checked_dtype(dtype) or torch.float32
-    on_gpu = next(model.parameters()).device.type == "cuda"
-    if not on_gpu:
-        keep_memory()
     with evaluation_mode(model):
         expected = _outputs(model(*arguments))
         fast = copy.deepcopy(model).requires_grad_(False)
     fast.optimized = True  # and no longer what can be saved and built again
     fold_batch_norms(fast, arguments)
     fast.to(dtype)
+    on_gpu = next(model.parameters()).device.type == "cuda"
     formats = (False, True) if channels_last is None else (channels_last,)
     forms = [_with_format(copy.deepcopy(fast), choice, dtype) for choice in formats]
     if on_gpu and True in formats:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .._memory import keep_memory
 from ..errors import VidhubError
 
 Loaded = tuple[Any, Tensor | Exception | str]  # a source and its views (V, C, T, H, W), or why there are none
@@ -71,7 +72,12 @@ def mixed_precision(model: nn.Module, dtype: torch.dtype | None) -> AbstractCont
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode; afterwards each module is back in the mode it was in."""
+    """Eval mode; afterwards each module is back in the mode it was in.
+
+    On a CPU the process keeps for good what memory large tensors leave: see ``keep_memory``.
+    """
+    if next(model.parameters()).device.type == "cpu":
+        keep_memory()
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
