@@ -76,7 +76,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
     On a CPU the process keeps for good what memory large tensors leave: see ``keep_memory``.
     """
-    if next(model.parameters()).device.type == "cpu":
+    if next(model.parameters(), torch.empty(0)).device.type == "cpu":
         keep_memory()
     training = [module for module in model.modules() if module.training]
     model.eval()
