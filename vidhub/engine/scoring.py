@@ -74,7 +74,7 @@ def mixed_precision(model: nn.Module, dtype: torch.dtype | None) -> AbstractCont
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Eval mode; afterwards each module is back in the mode it was in.
 
-    On a CPU the process keeps for good what memory large tensors leave: see ``keep_memory``.
+    On a CPU the process keeps what memory large tensors leave: see ``keep_memory``.
     """
     if next(model.parameters(), torch.empty(0)).device.type == "cpu":
         keep_memory()

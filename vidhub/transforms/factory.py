@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from .._memory import keep_memory
 from ..errors import InputError
 from ..weights.types import AnyConfig, AudioConfig, DataConfig, SkeletonConfig
 from . import sampling
@@ -122,6 +123,7 @@ class VideoTransform:
     def _views(
         self, frames: torch.Tensor, clips: torch.Tensor, generator: torch.Generator | None, mirror: bool | None
     ) -> torch.Tensor:
+        keep_memory()
         pixels = {"crop_size": self.size, "mean": self.config.mean, "std": self.config.std}
         if self.training:
             augmentation = self.augmentation if mirror is None else {**self.augmentation, "flip_prob": float(mirror)}

@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
-from ._pages import empty
 from ._random import integer, uniform
 
 Box = tuple[int, int, int, int]
@@ -252,7 +251,7 @@ def resize(video: torch.Tensor, size: Size, mode: Mode = "bilinear", *, exact: b
         frames = frames.contiguous(memory_format=torch.channels_last)  # for which torch has a routine in whole numbers
         out = F.interpolate(frames, (height, width), mode=mode, align_corners=False)
         return out.reshape(*video.shape[:-2], height, width)
-    out = empty((*frames.shape[:-2], height, width), frames.dtype, frames.device)
+    out = frames.new_empty(*frames.shape[:-2], height, width)
     for source, target in zip(frames.split(1), out.split(1), strict=True):  # a whole clip as float32 is large and slow
         target.copy_(_resize(source.contiguous(), height, width, mode))
     return out.reshape(*video.shape[:-2], height, width)
@@ -275,7 +274,7 @@ def flip(video: torch.Tensor, *, vertical: bool = False, flow: bool = False) -> 
 def to_float(video: torch.Tensor) -> torch.Tensor:
     """uint8 to float32 in [0, 1], contiguous; float tensors stay as they are."""
     if video.dtype == torch.uint8:
-        return empty(video.shape, torch.float32, video.device).copy_(video).div_(255)
+        return video.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
     if video.is_floating_point():
         return video
     raise InputError(f"frames must be uint8, or float in [0, 1], not {video.dtype}.")

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 
 from ..errors import InputError
-from ._pages import empty
 from ._random import uniform
 from .functional import (
     Size,
@@ -76,7 +75,7 @@ def eval_views(
             crops = _pixels(ten_crop(frame, crop_size, flow=frame.shape[-3] % 2 == 0), mean, std)
         if views is None:
             channels, *size = crops[0].shape
-            views = empty((len(clips), num_crops, channels, clips.shape[1], *size), crops[0].dtype, frames.device)
+            views = crops[0].new_empty(len(clips), num_crops, channels, clips.shape[1], *size)
         for clip, time in of_frame[number]:
             for view, pixels in zip(views[clip], crops, strict=True):
                 view[:, time] = pixels
