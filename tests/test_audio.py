@@ -1,10 +1,12 @@
 """Log-mel spectrograms against published figures, the sound of files, audio networks from file to label."""
 
+import io
 import json
 import os
 import wave as wave_file
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -127,6 +129,24 @@ def test_sources_and_parts_give_the_same_sound(tone):
     reader = AudioReader(tone, start=1.0, end=1.5)
     assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])
     assert torch.equal(reader.waveform(RATE), whole[RATE : RATE + RATE // 2])  # a second time
+
+
+@pytest.mark.parametrize("sample_rate", [RATE, 48_000])
+def test_a_sound_track_may_change_its_rate_and_layout(sample_rate):
+    def second(rate, layout):
+        file, tone = io.BytesIO(), np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+        with av.open(file, "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=rate, layout=layout)
+            frame = av.AudioFrame.from_ndarray(np.stack([tone] * stream.layout.nb_channels), "fltp", layout)
+            frame.sample_rate = rate
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+        return file.getvalue()
+
+    sound = AudioReader(second(48_000, "mono") + second(32_000, "stereo")).waveform(sample_rate)
+    assert len(sound) == pytest.approx(2 * sample_rate, rel=0.06)  # the encoder fills up its last packets
+    for part in sound.chunk(2):
+        spectrum = torch.fft.rfft(part[sample_rate // 4 : 3 * sample_rate // 4]).abs()
+        assert spectrum.argmax() == 220  # 440 Hz in half a second
 
 
 def test_names_may_hold_colons(tone, tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ from media import plain_decode, read_number, render, turn
 
 import vidhub
 from vidhub.cli import main
+from vidhub.datasets import live
+from vidhub.datasets.decoding import packets_of
 from vidhub.datasets.live import live_frames
 from vidhub.errors import InputError, VideoError
 from vidhub.models.tsm import StreamingTSM
@@ -45,6 +47,21 @@ def test_fewer_frames_a_second_are_evenly_spread(clip, fps, numbers):
     assert len(list(live_frames(clip, fps))) == pytest.approx(min(30, 30 / 25 * fps), abs=1)
 
 
+def test_time_goes_on_where_the_stamps_jump_back(tmp_path):
+    part = render(tmp_path / "part.ts", frames=10).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part * 2)
+    seconds, frames = zip(*live_frames(tmp_path / "joined.ts"), strict=True)
+    assert [read_number(frame) for frame in frames] == [*range(10)] * 2
+    assert list(seconds) == pytest.approx([i / 25 for i in range(20)])
+
+
+def test_frames_after_a_gap_keep_their_distance(tmp_path):
+    times = [*range(0, 1000, 40), *range(5000, 6000, 40)]
+    path = render(tmp_path / "gap.mkv", frames=50, pts=times)
+    seconds = [seconds for seconds, _ in live_frames(path, 2)]
+    assert seconds == pytest.approx([0, 0.5, 5, 5.5], abs=0.03)
+
+
 class Pipe(io.RawIOBase):
     """A binary stream that cannot seek."""
 
@@ -65,6 +82,31 @@ def test_a_pipe_and_a_turned_video(tmp_path):
     assert next(iter(live_frames(turned)))[1].shape == (3, 64, 48)
 
 
+class Minimal:
+    """As much of a binary file as ``read``."""
+
+    def __init__(self, data: bytes):
+        self.read = io.BytesIO(data).read
+
+
+def test_a_file_object_needs_no_more_than_read(tmp_path):
+    path = render(tmp_path / "clip.mkv", frames=8)
+    assert [read_number(frame) for _, frame in live_frames(Minimal(path.read_bytes()))] == list(range(8))
+
+
+def test_no_frame_of_a_pipe_is_held_back(tmp_path, monkeypatch):
+    path, read = render(tmp_path / "clip.mkv", frames=30, options={"tune": "zerolatency"}), []
+
+    def noted(*given):
+        for packet in packets_of(*given):
+            read.append(packet)
+            yield packet
+
+    monkeypatch.setattr(live, "packets_of", noted)
+    next(live_frames(Pipe(path.read_bytes())))
+    assert len(read) == 1
+
+
 def test_a_capture_device_is_asked_of_the_system(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises((FileNotFoundError, VideoError), match="camera 63"):
@@ -77,6 +119,7 @@ def test_a_capture_device_is_asked_of_the_system(monkeypatch):
 BAD_SOURCES = {
     "kind": (3.5, InputError, "not float"),
     "missing": ("nowhere.mp4", FileNotFoundError, "nowhere.mp4"),
+    "text": (io.StringIO("text"), InputError, "must be binary"),
     "no video": (io.BytesIO(b"text" * 100), VideoError, "not a video"),
 }
 

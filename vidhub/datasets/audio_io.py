@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -60,27 +62,8 @@ class AudioReader:
         Raises:
             VideoError: nothing can be decoded, or the sound ends before the part.
         """
-        stream = self._container.streams.audio[0]
-        self._container.seek(0)
-        to_float = av.AudioResampler("fltp")
-        resample = av.AudioResampler("fltp", "mono", sample_rate)
-        pieces = []
-
-        def collect(frame: av.AudioFrame | None) -> None:
-            for converted in to_float.resample(frame):
-                mono = av.AudioFrame.from_ndarray(converted.to_ndarray().mean(0, keepdims=True), "fltp", "mono")
-                mono.sample_rate = converted.sample_rate
-                pieces.extend(out.to_ndarray()[0] for out in resample.resample(mono))
-
-        try:
-            for frame in self._container.decode(stream):
-                frame.pts = None  # a gap in the time stamps would be filled with silence
-                collect(frame)
-        except (av.FFmpegError, OSError) as error:
-            if not pieces:
-                raise VideoError(f"the sound of {self.name!r} cannot be decoded: {in_one_line(error)}.") from error
-        collect(None)
-        pieces.extend(out.to_ndarray()[0] for out in resample.resample(None))
+        parts = itertools.groupby(self._frames(), lambda frame: (frame.format.name, frame.layout.name, frame.rate))
+        pieces = [piece for _, frames in parts for piece in _mono(frames, sample_rate)]
         if not pieces:
             raise VideoError(f"the sound track of {self.name!r} is empty.")
         last = None if self.end is None else round(self.end * sample_rate)
@@ -88,6 +71,18 @@ class AudioReader:
         if not len(wave):
             raise VideoError(f"the sound of {self.name!r} ends before {self.start:g} s.")
         return torch.from_numpy(wave)
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        """The frames up to the end, or to where the file is damaged; VideoError where there are none before that."""
+        self._container.seek(0)
+        frame = None
+        try:
+            for frame in self._container.decode(self._container.streams.audio[0]):
+                frame.pts = None  # a gap in the time stamps would be filled with silence
+                yield frame
+        except (av.FFmpegError, OSError) as error:
+            if frame is None:
+                raise VideoError(f"the sound of {self.name!r} cannot be decoded: {in_one_line(error)}.") from error
 
     def close(self) -> None:
         self._container.close()
@@ -97,6 +92,18 @@ class AudioReader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _mono(frames: Iterable[av.AudioFrame], sample_rate: int) -> Iterator[np.ndarray]:
+    """The mean of the channels, piece by piece; all ``frames`` have one format, layout and rate, as resamplers need."""
+    to_float = av.AudioResampler("fltp")
+    resample = av.AudioResampler("fltp", "mono", sample_rate)
+    for frame in itertools.chain(frames, [None]):
+        for converted in to_float.resample(frame):
+            mono = av.AudioFrame.from_ndarray(converted.to_ndarray().mean(0, keepdims=True), "fltp", "mono")
+            mono.sample_rate = converted.sample_rate
+            yield from (out.to_ndarray()[0] for out in resample.resample(mono))
+    yield from (out.to_ndarray()[0] for out in resample.resample(None))
 
 
 class StoredSpectrogram:

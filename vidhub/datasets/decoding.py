@@ -39,13 +39,21 @@ def file_address(path: str) -> str:
     return f"file:{os.path.abspath(path)}"
 
 
-def seekable(file: Any) -> BinaryIO:
-    """The binary file itself if it can seek, else all that is left of it in memory."""
+def binary(file: Any) -> BinaryIO:
+    """The file itself; InputError where it gives text."""
     if isinstance(file, io.TextIOBase):
         raise InputError('a file object must be binary; open it with mode "rb".')
-    if hasattr(file, "seekable") and file.seekable():
-        return file
-    return io.BytesIO(file.read())
+    return file
+
+
+def can_seek(media: Any) -> bool:
+    """Whether this is a file object that can seek; not all that can be read say so."""
+    return hasattr(media, "seekable") and media.seekable()
+
+
+def seekable(file: Any) -> BinaryIO:
+    """The binary file itself if it can seek, else all that is left of it in memory."""
+    return file if can_seek(binary(file)) else io.BytesIO(file.read())
 
 
 def open_container(
@@ -61,7 +69,7 @@ def open_container(
     """
     silence()
     try:
-        if not isinstance(media, str) and media.seekable():
+        if can_seek(media):
             media.seek(0)
         return av.open(media, format=format, **ANY_METADATA, **(_HEADERS_ALONE if quickly else {}))
     except FileNotFoundError as error:
@@ -98,13 +106,14 @@ def packets_of(container: av.container.InputContainer, stream: Any) -> Iterator[
         return
 
 
-def decode(stream: Any, packets: Iterator[av.Packet], errors: list[Exception]) -> Iterator[av.VideoFrame]:
-    """Every frame that ``packets`` give; those that do not decode are passed over and noted in ``errors``."""
+def decode(stream: Any, packets: Iterator[av.Packet], errors: list[Exception] | None = None) -> Iterator[av.VideoFrame]:
+    """Every frame that ``packets`` give; those that do not decode are passed over, and noted in ``errors`` if given."""
     for packet in itertools.chain(packets, [None]):
         try:
             yield from stream.codec_context.decode(packet)
         except av.FFmpegError as error:
-            errors.append(error)
+            if errors is not None:
+                errors.append(error)
 
 
 def to_rgb(reformatter: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
