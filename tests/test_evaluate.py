@@ -209,10 +209,22 @@ def test_what_cannot_be_fused(other, message):
         fuse([scores_of([[0.9, 0.1]] * 3), other])
 
 
+def test_videos_without_labels_are_not_in_the_confusion_matrix():
+    scores = np.eye(3, dtype=np.float32)
+    found = Evaluation(scores, np.array([0, -1, 1]), ("a", "b", "c"))
+    assert found.confusion.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert Evaluation(scores, np.full(3, -1), ("a", "b", "c")).confusion is None
+
+
 def test_wrong_files_and_weights(tmp_path):
-    (tmp_path / "scores.npz").write_bytes(b"nothing")
+    scores_of([[1, 0]] * 3).save(tmp_path / "whole.npz")
+    for content in (b"nothing", b"", (tmp_path / "whole.npz").read_bytes()[:200]):
+        (tmp_path / "scores.npz").write_bytes(content)
+        with pytest.raises(InputError, match="holds no scores"):
+            load_evaluation(tmp_path)
+    np.save(tmp_path / "scores.npy", np.zeros(3))
     with pytest.raises(InputError, match="holds no scores"):
-        load_evaluation(tmp_path)
+        load_evaluation(tmp_path / "scores.npy")
     with pytest.raises(InputError, match="one weight for each"):
         fuse([scores_of([[1, 0]] * 3)], weights=[1, 2])
     with pytest.raises(InputError, match="more than 0"):

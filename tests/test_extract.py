@@ -69,6 +69,21 @@ def test_features_are_what_the_classifier_sees(network):
         extract_video(vidhub.create_model("bmn", num_steps=10, num_samples=2), Pictures())
 
 
+def test_features_of_networks_of_other_precision(network):
+    expected = extract_video(network, Pictures(), every=8).values
+    double = vidhub.create_model(EMBEDDED, pretrained=True).double()
+    np.testing.assert_allclose(extract_video(double, Pictures(), every=8).values, expected, atol=1e-4)
+
+
+def test_the_folder_where_one_is_has_its_name(network, tmp_path, monkeypatch):
+    (tmp_path / "jump").mkdir()
+    for i in range(3):
+        Image.new("RGB", (64, 64)).save(tmp_path / "jump" / f"{i}.png")
+    monkeypatch.chdir(tmp_path / "jump")
+    assert extract(network, ".", tmp_path / "out") == []
+    assert (tmp_path / "out" / "jump.npy").exists()
+
+
 def test_from_videos_to_segments(tmp_path, capsys, monkeypatch):
     pytest.importorskip("accelerate")
     monkeypatch.chdir(tmp_path)

@@ -125,6 +125,12 @@ def test_predict_computes_the_flow_that_a_network_takes(monkeypatch):
         reader = FlowReader(video, stack=2, estimate=moved)
         expected = model(vidhub.create_transform(model.data_config).load(reader)).softmax(-1)[0]
     assert out.scores == pytest.approx(expected.sort(descending=True).values.tolist(), rel=1e-5)
+    with vidhub.VideoReader(video) as pictures:
+        assert vidhub.predict(model, pictures, device="cpu").scores == out.scores
+        assert pictures.get_frames([0]).shape == (1, 3, 64, 64)  # it stays open
+        sound = vidhub.create_model("tsn_r18_audio", num_classes=2)
+        with pytest.raises(InputError, match="which a VideoReader has not"):
+            vidhub.predict(sound, pictures, device="cpu")
 
 
 def test_a_data_set_gives_flow_to_a_network_of_flow(stored, tmp_path, monkeypatch):

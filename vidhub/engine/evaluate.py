@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -58,10 +59,14 @@ class Evaluation:
 
     @property
     def confusion(self) -> np.ndarray | None:
-        """How often each class (row) was taken for each (column): int64 (classes, classes); None for several labels."""
-        if self.targets.ndim > 1 or not len(self.targets):
+        """How often each class (row) was taken for each (column): int64 (classes, classes).
+
+        None for several labels, and where no video has one. Videos without a label do not count.
+        """
+        if self.targets.ndim > 1 or not (known := self.targets >= 0).any():
             return None
-        return metrics.confusion_matrix(self.scores.argmax(1), self.targets, num_classes=self.scores.shape[1])
+        found, expected = self.scores[known].argmax(1), self.targets[known]
+        return metrics.confusion_matrix(found, expected, num_classes=self.scores.shape[1])
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz`` file that :func:`load_evaluation` reads; it appears whole or not at all."""
@@ -91,7 +96,7 @@ def load_evaluation(path: str | Path) -> Evaluation:
                 about["categories"],
                 tuple(about["failures"]),
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{str(path)!r} holds no scores of vidhub eval ({error}).") from error
 
 

@@ -65,38 +65,35 @@ def extract_video(
         InputError: the network is none that looks at pictures or flow, or a number is below 1.
         VideoError: the video cannot be read.
     """
-    device = next(model.parameters()).device
+    device, own = (weight := next(model.parameters())).device, weight.dtype
     batch_size = checked_batch_size(batch_size, device)
     check_counts(every=every)
     config = _clip_config(model)
     transform = create_transform(config, views=1)
-    reader = open_reader(source, transform) if isinstance(source, (str, Path)) else source
-    listed = reader.num_frames
-    # between stacks of flows lies one picture more than there are flows
-    num_frames = listed + (transform.stack if transform.modality == "flow" else 0)
-    fps = reader.fps or 30.0
-    clips = clip_frames(num_frames, every, config, fps).clip(max=listed - 1)
-    found = []
-    try:
-        for first in range(0, len(clips), batch_size):
-            part = clips[first : first + batch_size]
-            unique, places = np.unique(part, return_inverse=True)
-            frames = reader.get_frames(unique.tolist())
-            views = [transform(frames[torch.from_numpy(row)])[0] for row in places.reshape(part.shape)]
-            with evaluation_mode(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
-                x = model.forward_features(torch.stack(views).to(device))
-                found.append(model.forward_head(x, pre_logits=True).float().cpu().numpy())
-    except VidhubError as error:
-        if reader.num_frames == listed:
-            raise
-        raise VideoError(
-            f"{str(source)!r} is damaged: only {reader.num_frames} of its {listed} frames can be decoded; repair it or "
-            "leave it out."
-        ) from error
-    finally:
-        if reader is not source:
-            reader.close()
-    return VideoFeatures(np.concatenate(found), num_frames / fps, num_frames)
+    with open_reader(source, transform) as reader:
+        listed = reader.num_frames
+        # between stacks of flows lies one picture more than there are flows
+        num_frames = listed + (transform.stack if transform.modality == "flow" else 0)
+        fps = reader.fps or 30.0
+        clips = clip_frames(num_frames, every, config, fps).clip(max=listed - 1)
+        found = []
+        try:
+            for first in range(0, len(clips), batch_size):
+                part = clips[first : first + batch_size]
+                unique, places = np.unique(part, return_inverse=True)
+                frames = reader.get_frames(unique.tolist())
+                views = [transform(frames[torch.from_numpy(row)])[0] for row in places.reshape(part.shape)]
+                with evaluation_mode(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
+                    x = model.forward_features(torch.stack(views).to(device, own))
+                    found.append(model.forward_head(x, pre_logits=True).float().cpu().numpy())
+        except VidhubError as error:
+            if reader.num_frames == listed:
+                raise
+            raise VideoError(
+                f"{str(source)!r} is damaged: only {reader.num_frames} of its {listed} frames can be decoded; repair "
+                "it or leave it out."
+            ) from error
+        return VideoFeatures(np.concatenate(found), num_frames / fps, num_frames)
 
 
 def _clip_config(model: nn.Module) -> DataConfig:
@@ -248,7 +245,7 @@ def _videos_in(root: Path) -> list[Path]:
 
 
 def _feature_name(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
+    return path.resolve().name if path.is_dir() else path.stem  # "." has no name before
 
 
 def _as_file(features: VideoFeatures, format: str) -> bytes:

@@ -122,7 +122,8 @@ def _rate(run: Run, workers: int) -> float:
     for number, _ in enumerate(run.load(batches=range(count), workers=workers), 1):
         if number == first:
             started = time.perf_counter()
-    return (count - first) * run.recipe.batch_size / (time.perf_counter() - started)
+        ended = time.perf_counter()  # and then the loader waits for its workers to end
+    return (count - first) * run.recipe.batch_size / (ended - started)
 
 
 def _times(data: Dataset, samples: int) -> dict[str, float]:

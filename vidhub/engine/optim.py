@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from timm.models import group_parameters
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
@@ -19,8 +20,8 @@ def freeze(model: nn.Module, stages: int = 0, batch_norm: bool = False) -> None:
     """Take the stem and the first stages, and scale and shift of the batch norms, out of training.
 
     Args:
-        model: with ``stages`` (attribute names in order), as all networks of vidhub have.
-        stages: how many; 1 is the stem.
+        model: with ``feature_info`` and ``group_matcher``, as all networks of vidhub that have stages.
+        stages: how many; 1 is the stem, of transformers with the first block.
 
     Raises:
         InputError: the network has fewer stages.
@@ -28,8 +29,13 @@ def freeze(model: nn.Module, stages: int = 0, batch_norm: bool = False) -> None:
     names = getattr(model, "stages", ())
     if stages > len(names):
         raise InputError(f"freeze_stages is {stages}, but this network has {len(names)} stages: {', '.join(names)}.")
-    for name in names[:stages]:
-        getattr(model, name).requires_grad_(False)
+    if stages:
+        depths = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
+        frozen = tuple(f"{info['module']}." for info in model.feature_info[:stages])
+        deepest = max((depth for name, depth in depths.items() if name.startswith(frozen)), default=0)
+        for name, parameter in model.named_parameters():
+            if depths[name] <= deepest:
+                parameter.requires_grad_(False)
     if batch_norm:
         for module in model.modules():
             if isinstance(module, _BatchNorm):
@@ -39,8 +45,12 @@ def freeze(model: nn.Module, stages: int = 0, batch_norm: bool = False) -> None:
 def train_mode(model: nn.Module, freeze_stages: int = 0, freeze_bn: bool = False) -> None:
     """Training mode, but frozen stages stay in evaluation mode and frozen batch norms keep their statistics."""
     model.train()
-    for name in getattr(model, "stages", ())[:freeze_stages]:
-        getattr(model, name).eval()
+    if freeze_stages:
+        for info in model.feature_info[:freeze_stages]:
+            model.get_submodule(info["module"]).eval()
+        for module in model.modules():  # a stem that is in no stage
+            if (own := list(module.parameters(recurse=False))) and not any(p.requires_grad for p in own):
+                module.eval()
     if freeze_bn:
         for module in model.modules():
             if isinstance(module, _BatchNorm):

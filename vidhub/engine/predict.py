@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
@@ -237,11 +238,8 @@ def _load_ahead(sources: Sequence[Any], transform: VideoTransform) -> Iterator[L
 
     def load(source: Any) -> Tensor | VidhubError | OSError:
         try:
-            with locks[id(source)]:
-                if isinstance(source, (VideoReader, AudioReader, FlowReader)):
-                    return transform.load(source)
-                with open_reader(source, transform) as reader:
-                    return transform.load(reader)
+            with locks[id(source)], open_reader(source, transform) as reader:
+                return transform.load(reader)
         except (VidhubError, OSError) as error:
             return error
 
@@ -282,11 +280,24 @@ class _FromVideo:
         return self.transform.load(as_poses(source, config.layout, num_frames, self.poses))
 
 
-def open_reader(source: Any, transform: VideoTransform | AudioTransform) -> VideoReader | AudioReader | FlowReader:
-    """What the transform loads from: pictures, sound, or the optical flow between pictures."""
-    if transform.modality == "audio":
+def open_reader(source: Any, transform: VideoTransform | AudioTransform) -> AbstractContextManager[Any]:
+    """What the transform loads from: pictures, sound, or the optical flow between pictures. A given reader stays open.
+
+    Raises:
+        InputError: the reader is of something else.
+    """
+    modality = transform.modality
+    if isinstance(source, VideoReader) and modality == "flow":
+        return nullcontext(FlowReader(source, stack=transform.stack))
+    if isinstance(source, (VideoReader, AudioReader, FlowReader)):
+        if not isinstance(source, {"audio": AudioReader, "flow": FlowReader, "video": VideoReader}[modality]):
+            raise InputError(f"the network takes {transform.config.summary}, which a {type(source).__name__} has not.")
+        return nullcontext(source)
+    if hasattr(source, "get_frames"):
+        return nullcontext(source)
+    if modality == "audio":
         return AudioReader(source)
-    return FlowReader(source, stack=transform.stack) if transform.modality == "flow" else VideoReader(source)
+    return FlowReader(source, stack=transform.stack) if modality == "flow" else VideoReader(source)
 
 
 def best_classes(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:

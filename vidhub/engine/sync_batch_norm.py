@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.distributed
+from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -11,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def convert_sync_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     """``model`` with its batch norms in place of themselves: PyTorch's own on GPUs, which it has for nothing else."""
     if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return convert_sync_batchnorm(model)
     for module in model.modules():
         for name, child in module.named_children():
             if isinstance(child, _BatchNorm) and not isinstance(child, _SyncBatchNorm):
@@ -42,14 +43,17 @@ class _SyncBatchNorm(_BatchNorm):
         sync.load_state_dict(norm.state_dict())
         for own, parameter in zip(sync.parameters(), norm.parameters(), strict=True):
             own.requires_grad_(parameter.requires_grad)
+        # timm's have an activation in them
+        sync.after = nn.Sequential(norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else nn.Identity()
         return sync.train(norm.training)
 
     def _check_input_dim(self, x: Tensor) -> None:
         pass
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
+        return self.after(self._normalise(x) if self.training else super().forward(x))
+
+    def _normalise(self, x: Tensor) -> Tensor:
         world_size = torch.distributed.get_world_size()
         dims = [0, *range(2, x.ndim)]
         shape = [1, -1] + [1] * (x.ndim - 2)
