@@ -13,6 +13,7 @@ large product of matrices, or of a large copy for what it reads and writes, if t
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import statistics
 import tempfile
@@ -113,7 +114,7 @@ class Way(NamedTuple):
     batch: int = 1
 
     def __str__(self) -> str:
-        return ", a step" * self.training + ", compiled" * (self.form == "compiled")
+        return ", a step" * self.training + f", {self.form}" * (self.form != "fast")
 
 
 def measure(
@@ -190,6 +191,7 @@ def _compare_forward(
 def _compare_training(peer: Peer, case: Case, model: torch.nn.Module, x: torch.Tensor, rounds: int, way: Way) -> Row:
     """As ``vidhub.train`` does it: channels last, mixed precision unless float32."""
     layouts, state = {4: torch.channels_last, 5: torch.channels_last_3d}, {}
+    model = copy.deepcopy(model)
     for weight in model.parameters() if way.form != "plain" else ():
         weight.data = weight.data.to(memory_format=layouts.get(weight.ndim, torch.contiguous_format))
     if way.form == "compiled":

@@ -14,8 +14,11 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 
 def serve(cases: dict[str, Callable[..., Any]]) -> None:
@@ -58,7 +61,6 @@ def serve_networks(versions: dict[str, str], build: Callable[[str, str], tuple[A
 
     On a GPU ``dtype`` is that of automatic mixed precision; a CPU runs float32, as these packages do there.
     """
-    import numpy as np
     import torch
 
     now = {}
@@ -122,19 +124,24 @@ class Peer:
 
     def __init__(self, python: str, script: Path):
         command = [python, str(script)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        except OSError as error:
+            raise SystemExit(f"cannot start {python} ({error.strerror}); name the Python of an environment") from None
 
     def __enter__(self) -> Peer:
         return self
 
     def __exit__(self, *error) -> None:
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # of one that ended with an error
+            self.process.stdin.close()
         self.process.wait()
 
     def run(self, case: str, **arguments: Any) -> tuple[float, Any]:
         """Seconds that the case took there, and what it returned."""
-        self.process.stdin.write(json.dumps({"case": case, "arguments": arguments}) + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({"case": case, "arguments": arguments}) + "\n")
+            self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith('{"seconds"'):  # and not what some package prints
                 break
@@ -145,7 +152,7 @@ class Peer:
 
 
 class Row(NamedTuple):
-    """A measured pair: medians in milliseconds, and the ratio of the pairs with their tenth and ninetieth part."""
+    """A measured pair: medians in milliseconds, and the ratio of the pairs with its first and ninth decile."""
 
     what: str
     peer: str
@@ -176,9 +183,9 @@ def compare(
         if i >= warm_up:
             here.append(seconds)
             there.append(other)
-    ratios = sorted(b / a for a, b in zip(here, there, strict=True))
+    ratios = [b / a for a, b in zip(here, there, strict=True)]
     medians = (1000 * statistics.median(values) for values in (here, there))
-    spread = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
-    row = Row(what, peer, *medians, statistics.median(ratios), *spread)
+    deciles = np.quantile(ratios, (0.1, 0.9)).tolist()
+    row = Row(what, peer, *medians, statistics.median(ratios), *deciles)
     print(row, flush=True)
     return row

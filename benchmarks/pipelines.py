@@ -9,6 +9,7 @@ weights on both sides.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def _samples(peer: Peer, path: str, kind: str, count: int, rounds: int) -> list[
         return sum(peer.run("sample", path=path, kind=kind)[0] for _ in range(count))
 
     mine, other = list(ours().shape), peer.run("sample", path=path, kind=kind)[1]
-    if mine[-4:] != other[-4:]:
+    if mine[-4:] != other[-4:] or math.prod(mine) != math.prod(other):
         raise SystemExit(f"{kind}: {mine} is not {other}")
     return [compare(f"{Path(path).name}: {what}", "MMAction2", ours, theirs, rounds)]
 

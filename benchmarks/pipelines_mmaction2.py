@@ -53,9 +53,6 @@ def main() -> None:
     configs = Path(mmaction.__file__).parent / ".mim" / "configs"
     now = {}
 
-    def version() -> str:
-        return mmaction.__version__
-
     def sample(path: str, kind: str) -> list:
         given = {"filename": path, "label": 0, "start_index": 0, "modality": "RGB"}
         return list(normalise(pseudo_collate([pipelines[kind](given)]))["inputs"].shape)
@@ -77,7 +74,7 @@ def main() -> None:
         return [int(np.argmax(one["pred_scores"])) for one in found]
 
     os.environ.setdefault("TERM", "dumb")
-    serve({"version": version, "sample": sample, "prepare": prepare, "predict": predict})
+    serve({"sample": sample, "prepare": prepare, "predict": predict})
 
 
 if __name__ == "__main__":

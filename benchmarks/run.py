@@ -78,7 +78,7 @@ def _save(results: dict[str, list[Row]], folder: Path) -> None:
         for part, rows in results.items():
             writer.writerows((part, *(round(x, 4) if isinstance(x, float) else x for x in row)) for row in rows)
     table = [
-        "| | ours, ms | peer | its ms | times as fast (tenth to ninetieth part of the pairs) |",
+        "| | ours, ms | peer | its ms | times as fast (first to ninth decile of the pairs) |",
         "| --- | --- | --- | --- | --- |",
     ]
     for row in (row for rows in results.values() for row in rows):
