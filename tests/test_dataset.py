@@ -93,6 +93,13 @@ def test_several_labels_become_zeros_and_ones(video):
     assert data.target(1).tolist() == [0, 0, 0, 0]
 
 
+def test_several_labels_are_mirrored_with_the_clip(video):
+    config = vidhub.DataConfig(num_frames=1, size=8, resize=8, flip_labels=((0, 2),))
+    transform = vidhub.create_transform(config, training=True, hflip=1.0)
+    data = VideoDataset([VideoRecord(video, (0, 1))], transform, num_classes=3)
+    assert data[0][1].tolist() == [0.0, 1.0, 1.0]
+
+
 def test_labels_by_category_leave_out_what_is_not_annotated(video):
     data = VideoDataset(
         [VideoRecord(video, {"action": (1,), "event": ()})], categories={"action": 2, "scene": 1, "event": 1}

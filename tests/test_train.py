@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from vidhub.engine.checkpoints import list_states
 from vidhub.engine.optim import create_schedule
 from vidhub.engine.prepare import open_training_set
 from vidhub.engine.recipe import Recipe
-from vidhub.engine.train import Run
+from vidhub.engine.train import Run, _Progress
 from vidhub.errors import InputError, UnknownNameError, VidhubError, WeightsError
 from vidhub.weights.files import write_safetensors
 
@@ -206,6 +207,27 @@ def test_a_damaged_checkpoint_is_told(root, tmp_path):
     (newest / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="cannot resume"):
         train(root, tmp_path, epochs=1, resume=True)
+
+
+def test_tuples_and_paths_inside_tables_are_resumed(tmp_path):
+    tables = {"optimizer_args": {"betas": (0.9, 0.95)}, "dataset_args": {"file": tmp_path / "list.txt"}}
+    fall(tmp_path, **tables)
+    assert fall(tmp_path, **tables, resume=True).history
+
+
+def test_another_number_of_samples_or_processes_is_told(tmp_path, monkeypatch):
+    fall(tmp_path / "new", samples=2)
+    for samples in (1, 3):
+        with pytest.raises(InputError, match=rf"another training set size \(2, now {samples}\): take what it had"):
+            fall(tmp_path / "new", samples=samples, resume=True)
+    original = _Progress.state_dict
+    for name, sizes in {"two": {"number of processes": 2}, "old": {}}.items():  # older runs did not write them down
+        monkeypatch.setattr(_Progress, "state_dict", lambda self, sizes=sizes: {**original(self), "sizes": sizes})
+        fall(tmp_path / name)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"another number of processes \(2, now 1\)"):
+        fall(tmp_path / "two", resume=True)
+    assert fall(tmp_path / "old", resume=True).history
 
 
 # ------------------------------------------------------------------------------------------------- several processes
@@ -442,22 +464,51 @@ class Falling(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
 
-def test_a_moving_average_may_have_one_decay_throughout(tmp_path):
-    settings = {"epochs": 3, "batch_size": 1, "lr": 1.0, "weight_decay": 0.0, "ema_decay": 0.5}
-    settings |= {"optimizer": "momentum", "optimizer_args": {"momentum": 0.0}}
-    settings |= {"schedule": "constant", "workers": 0, "device": "cpu", "tensorboard": False}
-
+def fall(folder, samples=1, **settings):
     def loss(network, batch):
         return getattr(network, "module", network).weight.sum()
 
+    settings = {"epochs": 1, "batch_size": 1, "workers": 0, "device": "cpu", "tensorboard": False, **settings}
+    return vidhub.train(model=Falling(), train_set=[torch.zeros(1)] * samples, loss=loss, out=str(folder), **settings)
+
+
+def test_a_moving_average_may_have_one_decay_throughout(tmp_path):
+    settings = {"epochs": 3, "lr": 1.0, "weight_decay": 0.0, "ema_decay": 0.5, "schedule": "constant"}
+    settings |= {"optimizer": "momentum", "optimizer_args": {"momentum": 0.0}}
+
     def average(**changes):
-        folder = str(tmp_path / str(changes))
-        data = [torch.zeros(1)]
-        return vidhub.train(model=Falling(), train_set=data, loss=loss, out=folder, **settings, **changes).model.weight
+        return fall(tmp_path / str(changes), **settings, **changes).model.weight
 
     # of -1, -2 and -3, the first of which it starts with
     assert average(ema_warmup=False).item() == pytest.approx(-2.25)
     assert average().item() != pytest.approx(-2.25)
+
+
+def test_a_validation_of_ones_own_gets_the_network_in_evaluation_mode(tmp_path):
+    def validate(model):
+        return {"training": float(model.training or torch.is_grad_enabled())}
+
+    assert fall(tmp_path, validate=validate).metrics == {"training": 0.0}
+
+
+def test_a_network_trained_in_mixed_precision_computes_in_its_own_afterwards(tmp_path):
+    data = [(torch.linspace(0, 1, 7), 0)]
+    settings = {"precision": "bf16", "epochs": 1, "batch_size": 1, "workers": 0, "device": "cpu", "tensorboard": False}
+    model = vidhub.train(model=nn.Linear(7, 2), train_set=data, out=str(tmp_path), **settings).model
+    assert torch.equal(model(data[0][0]), nn.functional.linear(data[0][0], model.weight, model.bias))
+
+
+def test_repeated_clips_are_mixed_with_those_of_other_videos(root, tmp_path):
+    seen = []
+
+    def loss(model, batch):
+        seen.append(batch[1])
+        return model(batch[0]).mean()
+
+    records = [replace(r, label=i) for i, r in enumerate(vidhub.create_dataset("folder", root, "train").records[:4])]
+    data = VideoDataset(records, num_classes=4)
+    train(root, tmp_path, train_set=data, loss=loss, repeats=2, mixup=1.0, cutmix=0.0, epochs=1, ema_decay=0.0)
+    assert [(targets > 0).sum(1).tolist() for targets in seen] == [[2] * 8]
 
 
 def test_a_cosine_may_begin_after_the_warm_up():

@@ -76,7 +76,7 @@ class VideoDataset(Dataset):
                 if mirrored := getattr(self.transform, "mirrored_class", None):
                     mirror = self.transform.draw_mirror()
                     clip = self.transform.load(reader, mirror=mirror)
-                    return clip, mirrored.get(target, target) if mirror else target
+                    return clip, _mirrored(target, mirrored) if mirror else target
                 return apply_transform(self.transform, reader), target
         except (VideoError, InputError) as error:
             record = self.records[index]
@@ -403,6 +403,14 @@ def _tag_target(label: dict[str, tuple[int, ...]], categories: dict[str, int]) -
         part = torch.zeros(size) if name in label else torch.full((size,), torch.nan)
         parts.append(part.index_fill_(0, torch.tensor(label.get(name, ()), dtype=torch.int64), 1.0))
     return torch.cat(parts)
+
+
+def _mirrored(target: int | Tensor, classes: dict[int, int]) -> int | Tensor:
+    """The target of the mirrored clip; ``classes`` are those that change."""
+    if not isinstance(target, Tensor):
+        return classes.get(target, target)
+    target[list(classes)] = target[list(classes.values())]
+    return target
 
 
 def _relabelled(record: VideoRecord, table: list[int]) -> VideoRecord:

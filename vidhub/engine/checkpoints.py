@@ -57,7 +57,7 @@ def load_state(accelerator: Accelerator, state: Path) -> None:
     """Restore a state.
 
     Raises:
-        WeightsError: it cannot be read, or belongs to another network, optimiser or number of processes.
+        WeightsError: it cannot be read, or belongs to another network or optimiser.
     """
     try:
         accelerator.load_state(str(state))

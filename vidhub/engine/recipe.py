@@ -117,7 +117,7 @@ class Recipe:
         """As YAML that ``read_recipe`` reads back: the keys that differ from the defaults, or all."""
         default = asdict(Recipe())
         wanted = {name: value for name, value in asdict(self).items() if all_keys or value != default[name]}
-        return yaml.dump(_plain(wanted), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        return yaml.dump(plain_form(wanted), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 class _Loader(yaml.SafeLoader):
@@ -242,8 +242,10 @@ def converted(name: str, value: Any, kind: Any) -> Any:
     raise InputError(f"{name} must be {wanted}, not {value!r}.")
 
 
-def _plain(value: Any) -> Any:
-    """Tuples as lists, which is what YAML has."""
+def plain_form(value: Any) -> Any:
+    """Tuples as lists and paths as text, which is what YAML has."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: plain_form(v) for k, v in value.items()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return [plain_form(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType, send_to_device, set_seed
+from accelerate.utils import DistributedType, broadcast_object_list, send_to_device, set_seed
 from timm.utils import ModelEmaV3, distribute_bn
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
@@ -42,8 +42,9 @@ from .logs import RunLog
 from .optim import create_optimizer, create_schedule, freeze, train_mode
 from .predict import pick_device
 from .processes import gather_scores, share_of
-from .recipe import Recipe, change_recipe, read_recipe
+from .recipe import Recipe, change_recipe, plain_form, read_recipe
 from .report import write_report
+from .scoring import evaluation_mode
 from .sync_batch_norm import convert_sync_batch_norm
 from .two_stage import ProposalDataset, collate_proposals
 
@@ -91,7 +92,8 @@ def train(
             recipe's.
         loss: ``loss(model, batch) -> scalar`` for tasks other than classification, or the name of a loss.
         validate: ``validate(model) -> {"name": number}`` in the place of the scores on the validation set, called by
-            every process. The first number says which weights are the best: the larger, the better.
+            every process with the network in evaluation mode, without gradients. The first number says which weights
+            are the best: the larger, the better.
         collate: makes a batch of a list of samples.
         resume: go on from the last checkpoint in ``out``, where there is one.
         progress: show a bar; None: if stderr is a terminal.
@@ -128,6 +130,7 @@ class _Progress:
     best: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)  # of the log
     losses: list[float] = field(default_factory=list)  # since the last row; in a checkpoint, means over the processes
+    sizes: dict[str, int] = field(default_factory=dict)  # which the steps follow from
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -235,7 +238,8 @@ class Run:
         optimizer = create_optimizer(self.model, recipe, self.world_size)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.schedule = create_schedule(self.optimizer, recipe, self.epoch_length, self.world_size)
-        self.state = _Progress()
+        sizes = {"training set size": len(train_set), "number of processes": self.world_size}
+        self.state = _Progress(sizes=sizes)
         self.accelerator.register_for_checkpointing(self.state, self.schedule, *([self.ema] if self.ema else []))
         set_seed(recipe.seed, device_specific=True)  # dropout differs between processes
 
@@ -244,6 +248,7 @@ class Run:
             _keep_recipe(recipe, self.out / "recipe.yaml", resume)
         if newest:
             load_state(self.accelerator, newest)
+            _check_same(recipe, self.state.sizes, sizes)
             if self.main:
                 print(f"resumed after step {self.state.step} of {self.num_steps}", file=sys.stderr)
         self.log = RunLog(self.out, self.state.rows, recipe.tensorboard) if self.main else None
@@ -308,7 +313,8 @@ class Run:
         if self.world_size > 1:
             distribute_bn(self.trained, self.world_size)  # statistics of batch norms: those of the first process
         if self.custom_validate:
-            scores = self.custom_validate(self.trained)
+            with evaluation_mode(self.trained), torch.no_grad():
+                scores = self.custom_validate(self.trained)
         else:
             self.evaluation = self._evaluate()
             scores = {**self.evaluation.metrics, "loss": _log_loss(self.evaluation)}
@@ -359,6 +365,9 @@ class Run:
                 },
             )
         self.accelerator.wait_for_everyone()
+        if self.sharded:  # the first process alone has gathered the weights
+            self.whole.load_state_dict(broadcast_object_list([self.whole.state_dict()])[0])
+        self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)  # ends its mixed precision
         model = self.whole if self.sharded else self.trained
         return TrainingRun(self.out, model.eval(), state.metrics, state.best, state.rows)
 
@@ -389,7 +398,10 @@ class Run:
         generator = torch.Generator().manual_seed(int(seed >> 1))
         targets = prepare.soft_targets(data[1], self.train_set.num_classes)
         alphas = {"mixup_alpha": self.recipe.mixup, "cutmix_alpha": self.recipe.cutmix}
-        return random_mix(data[0], targets, **alphas, generator=generator)
+        # neighbours are mixed, which several clips of one video are: let the first clips of all videos come first
+        repeats = max(len(targets) // self.recipe.batch_size, 1)
+        order = (torch.arange(len(targets), device=targets.device) % repeats).argsort(stable=True)
+        return random_mix(data[0][order], targets[order], **alphas, generator=generator)
 
     def _finite(self, loss: Tensor, batch: Batch) -> float:
         value = loss.item()
@@ -458,12 +470,19 @@ def _channels_last(model: nn.Module) -> nn.Module:
 def _keep_recipe(recipe: Recipe, path: Path, resume: bool) -> None:
     """Write the recipe beside its results; on resuming, see that it is the same."""
     if resume and path.exists():
-        before, now = asdict(read_recipe(path)), asdict(recipe)
-        changed = [name for name in now if name not in _FREE_KEYS and before[name] != now[name]]
-        if changed:
-            what = ", ".join(f"{name} ({before[name]!r}, now {now[name]!r})" for name in changed)
-            raise InputError(f"cannot resume {recipe.out!r}, which was started with another {what}.")
+        before, now = (plain_form(asdict(each)) for each in (read_recipe(path), recipe))
+        _check_same(recipe, before, {name: value for name, value in now.items() if name not in _FREE_KEYS})
     write_whole(path, recipe.to_yaml())
+
+
+def _check_same(recipe: Recipe, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """InputError where what is known from before differs."""
+    changed = [name for name, value in now.items() if before.get(name, value) != value]
+    if changed:
+        what = ", ".join(f"{name} ({before[name]!r}, now {now[name]!r})" for name in changed)
+        raise InputError(
+            f"cannot resume {recipe.out!r}, which was started with another {what}: take what it had, or change out."
+        )
 
 
 def _rank_of(scores: dict[str, float]) -> tuple[float, ...]:
