@@ -65,7 +65,7 @@ def imported_parts(path: Path) -> set[str]:
         else:
             continue
         parts |= {name[1] for name in names if name[0] == "vidhub" and len(name) > 1}
-    return parts - {"errors", "_files", "__version__"}
+    return parts - {"errors", "_files", "_memory", "__version__"}
 
 
 @pytest.mark.parametrize("part", LAYERS)
