@@ -149,6 +149,19 @@ def test_a_sound_track_may_change_its_rate_and_layout(sample_rate):
         assert spectrum.argmax() == 220  # 440 Hz in half a second
 
 
+@pytest.mark.parametrize("channels", [1, 3, 8, 9, 16])
+def test_any_number_of_channels_is_averaged(channels):
+    values = np.random.default_rng(0).integers(-3000, 3000, (2000, channels), dtype=np.int16)
+    file = io.BytesIO()
+    with wave_file.open(file, "wb") as sound:
+        sound.setnchannels(channels)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(values.tobytes())
+    expected = values.mean(1) / 2**15
+    np.testing.assert_allclose(AudioReader(file.getvalue()).waveform(RATE), expected, atol=1e-6)
+
+
 def test_names_may_hold_colons(tone, tmp_path, monkeypatch):
     (tmp_path / "take:1.wav").write_bytes(tone.read_bytes())
     monkeypatch.chdir(tmp_path)

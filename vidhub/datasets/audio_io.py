@@ -96,11 +96,12 @@ class AudioReader:
 
 def _mono(frames: Iterable[av.AudioFrame], sample_rate: int) -> Iterator[np.ndarray]:
     """The mean of the channels, piece by piece; all ``frames`` have one format, layout and rate, as resamplers need."""
-    to_float = av.AudioResampler("fltp")
+    to_float = av.AudioResampler("flt")  # channels together: apart, PyAV reads beyond the eighth
     resample = av.AudioResampler("fltp", "mono", sample_rate)
     for frame in itertools.chain(frames, [None]):
         for converted in to_float.resample(frame):
-            mono = av.AudioFrame.from_ndarray(converted.to_ndarray().mean(0, keepdims=True), "fltp", "mono")
+            channels = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
+            mono = av.AudioFrame.from_ndarray(channels.mean(1)[None], "fltp", "mono")
             mono.sample_rate = converted.sample_rate
             yield from (out.to_ndarray()[0] for out in resample.resample(mono))
     yield from (out.to_ndarray()[0] for out in resample.resample(None))
