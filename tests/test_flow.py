@@ -129,7 +129,7 @@ def test_predict_computes_the_flow_that_a_network_takes(monkeypatch):
         assert vidhub.predict(model, pictures, device="cpu").scores == out.scores
         assert pictures.get_frames([0]).shape == (1, 3, 64, 64)  # it stays open
         sound = vidhub.create_model("tsn_r18_audio", num_classes=2)
-        with pytest.raises(InputError, match="which a VideoReader has not"):
+        with pytest.raises(InputError, match="another reader than VideoReader"):
             vidhub.predict(sound, pictures, device="cpu")
 
 

@@ -150,7 +150,8 @@ def extract(
         InputError: no videos, two of the same name, a number below 1, or ``out`` holds features made otherwise.
     """
     check_counts(every=every)
-    precision = checked_dtype(dtype) or torch.float32
+    precision = checked_dtype(dtype)
+    reduced = None if precision == torch.float32 else precision
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     files = _videos_of(videos)
     if format not in ("npy", "h5"):
@@ -169,13 +170,12 @@ def extract(
         "model": name,
         "every": every,
         "weights": weights_digest(model.state_dict()),
-        "dtype": str(precision).removeprefix("torch."),
+        "dtype": str(reduced or next(model.parameters()).dtype).removeprefix("torch."),
         "data_config": asdict(_clip_config(model)),
     }
     keep_settings(out / _SETTINGS, settings)
     share = files[rank::world]
     show = rank == 0 and (sys.stderr.isatty() if progress is None else progress)
-    reduced = None if precision == torch.float32 else precision
     failures = []
     for file in tqdm(share, unit="video", disable=not show):
         target = out / f"{_feature_name(file)}.{format}"

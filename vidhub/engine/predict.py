@@ -291,7 +291,10 @@ def open_reader(source: Any, transform: VideoTransform | AudioTransform) -> Abst
         return nullcontext(FlowReader(source, stack=transform.stack))
     if isinstance(source, (VideoReader, AudioReader, FlowReader)):
         if not isinstance(source, {"audio": AudioReader, "flow": FlowReader, "video": VideoReader}[modality]):
-            raise InputError(f"the network takes {transform.config.summary}, which a {type(source).__name__} has not.")
+            raise InputError(
+                f"the network takes {transform.config.summary}: give a file, or another reader than "
+                f"{type(source).__name__}."
+            )
         return nullcontext(source)
     if hasattr(source, "get_frames"):
         return nullcontext(source)
