@@ -146,7 +146,7 @@ def test_nothing_beyond_the_last_frame_is_decoded_for_readers_that_ask_once(tmp_
     sent = []
     decode = video_io.decode
     counted = lambda packets: (sent.append(packet) or packet for packet in packets)  # noqa: E731
-    monkeypatch.setattr(video_io, "decode", lambda stream, packets, errors: decode(stream, counted(packets), errors))
+    monkeypatch.setattr(video_io, "decode", lambda stream, packets: decode(stream, counted(packets)))
     reader._source._forget_position()
     assert numbers(reader.get_frames([10])) == [10]
     assert len(sent) == 11

@@ -542,7 +542,7 @@ class _File:
             if self._seek(target, position):
                 return
         self._rewind()
-        self._frames = decode(self._stream, self._passing_over(packets_of(self._container, self._stream)), [])
+        self._frames = decode(self._stream, self._passing_over(packets_of(self._container, self._stream)))
 
     def _seek(self, target: int, position: int) -> bool:
         """Jump to time ``target``; False where that does not lead to an entry at or before ``position``."""
@@ -556,7 +556,7 @@ class _File:
         landed = first and self._index.entry_of(first)
         if landed is None or landed.position > position:
             return False
-        frames = decode(self._stream, self._passing_over(itertools.chain([first], packets)), [])
+        frames = decode(self._stream, self._passing_over(itertools.chain([first], packets)))
         # Frames shown before the key frame but stored after it lean on frames that were not decoded.
         self._frames = itertools.dropwhile(lambda frame: frame.pts is not None and frame.pts < landed.pts, frames)
         self._at = landed.position - 1
