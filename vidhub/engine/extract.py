@@ -30,7 +30,7 @@ from ..weights.files import weights_digest
 from ..weights.types import DataConfig
 from .predict import check_counts, checked_batch_size, checked_dtype, open_reader, pick_device
 from .processes import wait_for_all
-from .scoring import evaluation_mode
+from .scoring import evaluation_mode, mixed_precision
 
 _SETTINGS = "extract.json"  # in the folder of the features: how they were made
 
@@ -83,7 +83,7 @@ def extract_video(
                 unique, places = np.unique(part, return_inverse=True)
                 frames = reader.get_frames(unique.tolist())
                 views = [transform(frames[torch.from_numpy(row)])[0] for row in places.reshape(part.shape)]
-                with evaluation_mode(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
+                with evaluation_mode(model), mixed_precision(model, dtype):
                     x = model.forward_features(torch.stack(views).to(device, own))
                     found.append(model.forward_head(x, pre_logits=True).float().cpu().numpy())
         except VidhubError as error:

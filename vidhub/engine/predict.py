@@ -286,21 +286,17 @@ def open_reader(source: Any, transform: VideoTransform | AudioTransform) -> Abst
     Raises:
         InputError: the reader is of something else.
     """
-    modality = transform.modality
-    if isinstance(source, VideoReader) and modality == "flow":
+    wanted = {"audio": AudioReader, "flow": FlowReader, "video": VideoReader}[transform.modality]
+    if isinstance(source, VideoReader) and wanted is FlowReader:
         return nullcontext(FlowReader(source, stack=transform.stack))
-    if isinstance(source, (VideoReader, AudioReader, FlowReader)):
-        if not isinstance(source, {"audio": AudioReader, "flow": FlowReader, "video": VideoReader}[modality]):
-            raise InputError(
-                f"the network takes {transform.config.summary}: give a file, or another reader than "
-                f"{type(source).__name__}."
-            )
+    if isinstance(source, (VideoReader, AudioReader, FlowReader)) and not isinstance(source, wanted):
+        raise InputError(
+            f"the network takes {transform.config.summary}: give a file, or another reader than "
+            f"{type(source).__name__}."
+        )
+    if isinstance(source, wanted) or hasattr(source, "get_frames"):
         return nullcontext(source)
-    if hasattr(source, "get_frames"):
-        return nullcontext(source)
-    if modality == "audio":
-        return AudioReader(source)
-    return FlowReader(source, stack=transform.stack) if modality == "flow" else VideoReader(source)
+    return FlowReader(source, stack=transform.stack) if wanted is FlowReader else wanted(source)
 
 
 def best_classes(source: Any, scores: Tensor, names: list[str], topk: int) -> Prediction:

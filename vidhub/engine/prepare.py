@@ -377,12 +377,13 @@ def check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 
 def collate_clips(samples: list[tuple[Tensor, Any]]) -> tuple[Tensor, Tensor]:
-    """Clips (B, C, T, H, W) and targets; the random clips of one video, (R, C, T, H, W), each count as a sample."""
-    clips, targets = default_collate(samples)
-    if clips.ndim == 6:
-        targets = targets.repeat_interleave(clips.shape[1], 0)
-        clips = clips.flatten(0, 1)
-    return clips, targets
+    """Clips (B, C, T, H, W) and targets; the random clips of one video, (R, C, T, H, W), each count as a sample.
+
+    The first clips of all videos come first: ``random_mix`` takes neighbours for partners.
+    """
+    if samples[0][0].ndim == 5:
+        samples = [(clips[i], target) for i in range(len(samples[0][0])) for clips, target in samples]
+    return default_collate(samples)
 
 
 def classification_loss(recipe: Recipe, train_set: Dataset) -> Callable[[nn.Module, Any], Tensor]:

@@ -398,10 +398,7 @@ class Run:
         generator = torch.Generator().manual_seed(int(seed >> 1))
         targets = prepare.soft_targets(data[1], self.train_set.num_classes)
         alphas = {"mixup_alpha": self.recipe.mixup, "cutmix_alpha": self.recipe.cutmix}
-        # neighbours are mixed, which several clips of one video are: let the first clips of all videos come first
-        repeats = max(len(targets) // self.recipe.batch_size, 1)
-        order = (torch.arange(len(targets), device=targets.device) % repeats).argsort(stable=True)
-        return random_mix(data[0][order], targets[order], **alphas, generator=generator)
+        return random_mix(data[0], targets, **alphas, generator=generator)
 
     def _finite(self, loss: Tensor, batch: Batch) -> float:
         value = loss.item()
